@@ -1,0 +1,73 @@
+package dispatch
+
+import "time"
+
+// ContactKind is how somebody approached us.
+type ContactKind string
+
+// Kinds of contact.
+const (
+	ContactCall  ContactKind = "call"
+	ContactSMS   ContactKind = "sms"
+	ContactECall ContactKind = "ecall"
+)
+
+// ContactState is where a contact is. An SMS is born ended.
+type ContactState string
+
+// States of a contact.
+const (
+	ContactRinging  ContactState = "ringing"
+	ContactAnswered ContactState = "answered"
+	ContactEnded    ContactState = "ended"
+)
+
+// EndReason is why a contact ended.
+type EndReason string
+
+// Reasons.
+const (
+	EndCallerHungUp EndReason = "caller_hung_up"
+	EndCancelled    EndReason = "cancelled" // the caller gave up before the answer
+	EndOperator     EndReason = "operator"
+	EndLineLost     EndReason = "line_lost" // our process or the line died
+	EndNoMedia      EndReason = "no_media"  // no common codec
+	EndNoAck        EndReason = "no_ack"    // our 200 was never acknowledged
+	EndShutdown     EndReason = "shutdown"
+	EndDelivered    EndReason = "delivered" // an SMS
+)
+
+// Contact is one approach from outside by a person (обращение, УЧОЛ).
+type Contact struct {
+	ID   ContactID
+	Kind ContactKind
+	// Key recognises a repeat: for SIP the Call-ID, From tag and CSeq. Unique.
+	Key string
+	// Run is the engine process that holds the line.
+	Run        RunID
+	Incident   IncidentID
+	Caller     string // as the network gave it; empty when hidden
+	Called     string
+	Peer       string // network address of the trunk
+	Text       string // an SMS's text
+	State      ContactState
+	ReceivedAt time.Time
+	AnsweredAt time.Time
+	EndedAt    time.Time
+	EndReason  EndReason
+	// CallbackDue: the line went before anybody could help; ring back.
+	CallbackDue bool
+}
+
+// Progress is a later fact about a contact.
+type Progress struct {
+	ID       ContactID
+	Incident IncidentID
+	State    ContactState
+	At       time.Time
+	Reason   EndReason
+	// Run takes the contact over when a caller's INVITE comes again after our
+	// restart; zero leaves it.
+	Run         RunID
+	CallbackDue bool
+}

@@ -1,0 +1,192 @@
+package pgserver
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// relocateRoot is where a cluster goes that cannot lie in the data directory.
+const relocateRoot = "/var/lib/nabat"
+
+// place is where a cluster lies and who may touch it.
+type place struct {
+	dir       string              // holds the cluster, its log; belongs to the server's user
+	cred      *syscall.Credential // nil: ourselves
+	user      string
+	relocated bool
+	major     int // of the cluster that is there, 0 for none
+}
+
+func (p place) pgdata() string { return filepath.Join(p.dir, "cluster") }
+func (p place) log() string    { return filepath.Join(p.dir, "server.log") }
+
+// findPlace decides where the cluster of a data directory lies. A cluster that
+// exists stays where it is: its owner runs it. A new one goes into the data
+// directory if the server's user can get there.
+func findPlace(ctx context.Context, data, relocate, runAs string) (place, error) {
+	here := place{dir: filepath.Join(data, "postgres")}
+	there := place{dir: filepath.Join(relocate, hashOf(data), "postgres"), relocated: true}
+	for _, p := range []place{here, there} {
+		found, err := p.occupied()
+		if err != nil {
+			return place{}, err
+		}
+		if !found {
+			continue
+		}
+		if err := p.adoptOwner(); err != nil {
+			return place{}, err
+		}
+		if err := p.reachable(ctx, p.pgdata()); err != nil {
+			return place{}, fmt.Errorf("user %q cannot reach its database in %s: %w", p.user, p.pgdata(), err)
+		}
+		p.major, err = clusterMajor(p.pgdata())
+		return p, err
+	}
+	if os.Geteuid() != 0 {
+		return here, nil
+	}
+	cred, name, err := unprivileged(runAs)
+	if err != nil {
+		return place{}, err
+	}
+	here.cred, here.user = cred, name
+	there.cred, there.user = cred, name
+	if here.reachable(ctx, data) == nil {
+		return here, nil
+	}
+	return there, nil
+}
+
+// occupied says whether a cluster lies there.
+func (p place) occupied() (bool, error) {
+	_, err := os.Stat(p.pgdata())
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, os.ErrPermission):
+		return false, fmt.Errorf("%s belongs to another user; start the engine as the one who made it, or name another --data: %w", p.dir, err)
+	case errors.Is(err, os.ErrNotExist):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// adoptOwner makes the cluster's owner its runner, so that data made by an
+// ordinary user works for root too, and the other way is refused in words.
+func (p *place) adoptOwner() error {
+	info, err := os.Stat(p.pgdata())
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("owner of %s is not known on this system", p.pgdata())
+	}
+	name := strconv.Itoa(int(st.Uid))
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	p.user = name
+	me := os.Geteuid()
+	switch {
+	case st.Uid == 0:
+		return fmt.Errorf("%s belongs to root, as whom PostgreSQL does not run", p.pgdata())
+	case me == 0:
+		p.cred = &syscall.Credential{Uid: st.Uid, Gid: st.Gid}
+	case me != int(st.Uid):
+		return fmt.Errorf("%s belongs to user %s; start the engine as that user or as root, or name another --data", p.pgdata(), name)
+	}
+	return nil
+}
+
+// reachable tries to stand in dir as the server's user. The kernel answers, so
+// access lists and mounts count too, not only the nine bits.
+func (p place) reachable(ctx context.Context, dir string) error {
+	if p.cred == nil {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "exit 0")
+	cmd.Dir = dir
+	cmd.Env = []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred}
+	return cmd.Run()
+}
+
+// make creates the cluster's directory, owned by the server's user. A data
+// directory of root's making can be walked through, not listed.
+func (p place) make() error {
+	if p.relocated {
+		if err := os.MkdirAll(filepath.Dir(p.dir), 0o711); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(p.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if p.cred == nil {
+		return nil
+	}
+	return os.Chown(p.dir, int(p.cred.Uid), int(p.cred.Gid))
+}
+
+// unprivileged finds the user that runs the server for a root engine.
+func unprivileged(name string) (*syscall.Credential, string, error) {
+	names := []string{"postgres", "nobody"}
+	if name != "" {
+		names = []string{name}
+	}
+	for _, n := range names {
+		u, err := user.Lookup(n)
+		if err != nil {
+			continue
+		}
+		uid, err := strconv.ParseUint(u.Uid, 10, 32)
+		if err != nil || uid == 0 {
+			continue
+		}
+		gid, err := strconv.ParseUint(u.Gid, 10, 32)
+		if err != nil {
+			continue
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, n, nil
+	}
+	return nil, "", fmt.Errorf("PostgreSQL does not run as root, and none of the users %v is here to run it", names)
+}
+
+func hashOf(data string) string {
+	sum := sha256.Sum256([]byte(data))
+	return hex.EncodeToString(sum[:8])
+}
+
+// settle makes the data directory if it is missing and returns its one true name.
+func settle(data string) (string, bool, error) {
+	abs, err := filepath.Abs(data)
+	if err != nil {
+		return "", false, err
+	}
+	fresh := false
+	if _, err := os.Stat(abs); errors.Is(err, os.ErrNotExist) {
+		fresh = true
+	}
+	// 0711: the server's user must pass through; everything private inside is 0600.
+	if err := os.MkdirAll(abs, 0o711); err != nil {
+		return "", false, err
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return "", false, err
+	}
+	entries, err := os.ReadDir(real)
+	return real, fresh || len(entries) == 0, err
+}
