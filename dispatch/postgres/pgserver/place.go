@@ -123,12 +123,15 @@ func (p place) reachable(ctx context.Context, dir string) error {
 	return cmd.Run()
 }
 
-// make creates the cluster's directory, owned by the server's user. A data
-// directory of root's making can be walked through, not listed.
-func (p place) make() error {
+// make creates the cluster's directory, owned by the server's user, and what
+// leads to it below relocateRoot. It changes no right of what was there before.
+func (p place) make(ctx context.Context) error {
 	if p.relocated {
-		if err := os.MkdirAll(filepath.Dir(p.dir), 0o711); err != nil {
-			return err
+		hash := filepath.Dir(p.dir)
+		for _, dir := range []string{filepath.Dir(hash), hash} {
+			if err := mkdirPassable(dir); err != nil {
+				return err
+			}
 		}
 	}
 	if err := os.Mkdir(p.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -137,7 +140,29 @@ func (p place) make() error {
 	if p.cred == nil {
 		return nil
 	}
-	return os.Chown(p.dir, int(p.cred.Uid), int(p.cred.Gid))
+	if err := os.Chown(p.dir, int(p.cred.Uid), int(p.cred.Gid)); err != nil {
+		return err
+	}
+	if err := p.reachable(ctx, p.dir); err != nil {
+		return fmt.Errorf("user %q cannot reach %s: %w", p.user, p.dir, err)
+	}
+	return nil
+}
+
+// mkdirPassable makes a directory that anybody may walk through, whatever the
+// umask; one that exists is left as it is.
+func mkdirPassable(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o711)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o711)
 }
 
 // unprivileged finds the user that runs the server for a root engine.
@@ -170,23 +195,15 @@ func hashOf(data string) string {
 }
 
 // settle makes the data directory if it is missing and returns its one true name.
-func settle(data string) (string, bool, error) {
+func settle(data string) (string, error) {
 	abs, err := filepath.Abs(data)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	fresh := false
-	if _, err := os.Stat(abs); errors.Is(err, os.ErrNotExist) {
-		fresh = true
+	// Passable, so that the server's user gets through to the cluster;
+	// everything private in it is 0600.
+	if err := mkdirPassable(abs); err != nil {
+		return "", err
 	}
-	// 0711: the server's user must pass through; everything private inside is 0600.
-	if err := os.MkdirAll(abs, 0o711); err != nil {
-		return "", false, err
-	}
-	real, err := filepath.EvalSymlinks(abs)
-	if err != nil {
-		return "", false, err
-	}
-	entries, err := os.ReadDir(real)
-	return real, fresh || len(entries) == 0, err
+	return filepath.EvalSymlinks(abs)
 }
