@@ -2,6 +2,7 @@ package dc09_test
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,7 +26,7 @@ func FuzzNext(f *testing.F) {
 			fr, n, err := dc09.Next(buf, false)
 			require.LessOrEqual(t, n, len(buf))
 			buf = buf[n:]
-			if err == dc09.ErrShort {
+			if errors.Is(err, dc09.ErrShort) {
 				require.Less(t, len(buf), dc09.MaxFrame, "a full buffer decides")
 				break
 			}
@@ -54,7 +55,7 @@ func FuzzNext(f *testing.F) {
 					i++
 				}
 				buf = buf[n:]
-				if err == dc09.ErrShort {
+				if errors.Is(err, dc09.ErrShort) {
 					break
 				}
 			}

@@ -84,7 +84,8 @@ func Parse(f Frame) (Message, error) {
 		m.Cipher = rest
 		return m, nil
 	}
-	return m, m.readClear(rest)
+	err = m.readClear(rest)
+	return m, err
 }
 
 // readHeader reads up to and with the bracket that opens the data block.

@@ -3,6 +3,7 @@ package dc09_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -59,10 +60,10 @@ func frames(buf []byte) (fs []dc09.Frame, errs []error) {
 	for {
 		f, n, err := dc09.Next(buf, true)
 		buf = buf[n:]
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			fs = append(fs, f)
-		case dc09.ErrShort:
+		case errors.Is(err, dc09.ErrShort):
 			return fs, errs
 		default:
 			errs = append(errs, err)
@@ -158,7 +159,7 @@ func TestVectorsOctetByOctet(t *testing.T) {
 						got++
 					}
 					buf = buf[n:]
-					if err == dc09.ErrShort {
+					if errors.Is(err, dc09.ErrShort) {
 						break
 					}
 				}
@@ -260,7 +261,8 @@ func TestSplitData(t *testing.T) {
 		{"NRR|Atest", "", "NRR|Atest"},
 	} {
 		account, content := dc09.SplitData(c[0])
-		require.Equal(t, c[1:], []string{account, content}, c[0])
+		require.Equal(t, c[1], account, c[0])
+		require.Equal(t, c[2], content, c[0])
 	}
 }
 
