@@ -117,7 +117,7 @@ func stopForeign(ctx context.Context, pid int) error {
 	if err != nil {
 		return err
 	}
-	defer p.Release()
+	defer func() { _ = p.Release() }() // nothing is lost when it fails
 	gone := func() bool { return p.Signal(syscall.Signal(0)) != nil }
 	for _, step := range []struct {
 		sig  syscall.Signal

@@ -43,7 +43,7 @@ func findPlace(ctx context.Context, data, relocate, runAs string) (place, error)
 		if !found {
 			continue
 		}
-		if err := p.adoptOwner(); err != nil {
+		if p, err = p.adoptOwner(); err != nil {
 			return place{}, err
 		}
 		if err := p.reachable(ctx, p.pgdata()); err != nil {
@@ -84,14 +84,14 @@ func (p place) occupied() (bool, error) {
 
 // adoptOwner makes the cluster's owner its runner, so that data made by an
 // ordinary user works for root too, and the other way is refused in words.
-func (p *place) adoptOwner() error {
+func (p place) adoptOwner() (place, error) {
 	info, err := os.Stat(p.pgdata())
 	if err != nil {
-		return err
+		return p, err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return fmt.Errorf("owner of %s is not known on this system", p.pgdata())
+		return p, fmt.Errorf("owner of %s is not known on this system", p.pgdata())
 	}
 	name := strconv.Itoa(int(st.Uid))
 	if u, err := user.LookupId(name); err == nil {
@@ -101,13 +101,13 @@ func (p *place) adoptOwner() error {
 	me := os.Geteuid()
 	switch {
 	case st.Uid == 0:
-		return fmt.Errorf("%s belongs to root, as whom PostgreSQL does not run", p.pgdata())
+		return p, fmt.Errorf("%s belongs to root, as whom PostgreSQL does not run", p.pgdata())
 	case me == 0:
 		p.cred = &syscall.Credential{Uid: st.Uid, Gid: st.Gid}
 	case me != int(st.Uid):
-		return fmt.Errorf("%s belongs to user %s; start the engine as that user or as root, or name another --data", p.pgdata(), name)
+		return p, fmt.Errorf("%s belongs to user %s; start the engine as that user or as root, or name another --data", p.pgdata(), name)
 	}
-	return nil
+	return p, nil
 }
 
 // reachable tries to stand in dir as the server's user. The kernel answers, so
