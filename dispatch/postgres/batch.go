@@ -1,0 +1,368 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"nabat/dispatch"
+)
+
+// batch is one transaction for several jobs.
+type batch struct {
+	loop *loop
+	conn *pgx.Conn
+	jobs []*job
+
+	numbers []int64 // for new cards
+	// cards are the locked ones by id, changed as the jobs are decided.
+	cards map[dispatch.IncidentID]*locked
+	order []*locked
+
+	wroteEvents bool
+	// committing is set right before COMMIT is sent: from then on a lost
+	// connection does not say whether the batch is stored.
+	committing bool
+}
+
+// locked is one card of the batch; several jobs may change it in turn.
+type locked struct {
+	card    dispatch.Card
+	isNew   bool
+	changed bool
+	// stored are the assignments as they were, to write only what changed.
+	stored map[dispatch.AssignmentID]dispatch.Assignment
+	events []dispatch.Event
+}
+
+func (b *batch) run(ctx context.Context) (err error) {
+	tx, err := b.conn.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if b.conn.IsClosed() || b.committing {
+			return
+		}
+		if rbErr := tx.Rollback(ctx); rbErr != nil {
+			err = errors.Join(err, rbErr)
+		}
+	}()
+	if err := b.prepare(ctx, tx); err != nil {
+		return err
+	}
+	b.decide()
+	if err := b.write(ctx, tx); err != nil {
+		return err
+	}
+	return b.finish(ctx, tx)
+}
+
+// prepare marks the batch, inserts its contacts, draws numbers for new cards and
+// locks the cards that exist, all in one round trip.
+func (b *batch) prepare(ctx context.Context, tx pgx.Tx) error {
+	var p pgx.Batch
+	// First of all, so that whoever looks up a lost commit waits for its end.
+	p.Queue(`UPDATE writers SET batch = $2, at = now() WHERE id = $1`, b.loop.id, b.loop.batch)
+	b.queueContacts(&p)
+	fresh := b.queueNumbers(&p)
+	b.queueLocks(&p)
+	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+		return fmt.Errorf("lock cards: %w", err)
+	}
+	if len(b.numbers) != fresh {
+		return fmt.Errorf("drew %d card numbers of %d", len(b.numbers), fresh)
+	}
+	return nil
+}
+
+// queueContacts inserts the new contacts. A job whose contact's key was taken
+// keeps ErrDuplicate and takes no further part.
+func (b *batch) queueContacts(p *pgx.Batch) {
+	var rows []*dispatch.Contact
+	for _, j := range b.jobs {
+		if j.unit.Contact != nil {
+			rows = append(rows, j.unit.Contact)
+			// Until the database says that the key was free.
+			j.failed = dispatch.ErrDuplicate
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	c := make([][]any, 15)
+	for _, r := range rows {
+		for i, v := range []any{
+			r.ID, r.Kind, r.Key, r.Run, r.Incident, r.Caller, r.Called, r.Peer, r.Text,
+			r.State, r.ReceivedAt, nilTime(r.AnsweredAt), nilTime(r.EndedAt), r.EndReason, r.CallbackDue,
+		} {
+			c[i] = append(c[i], v)
+		}
+	}
+	p.Queue(`
+		INSERT INTO contacts (id, kind, key, run_id, incident_id, caller, called, peer, text,
+		                      state, received_at, answered_at, ended_at, end_reason, callback_due)
+		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[],
+		                     $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[],
+		                     $13::timestamptz[], $14::text[], $15::boolean[])
+		ON CONFLICT (key) DO NOTHING
+		RETURNING id`, columns(c)...).Query(func(rows pgx.Rows) error {
+		free, err := pgx.CollectRows(rows, pgx.RowTo[dispatch.ContactID])
+		if err != nil {
+			return err
+		}
+		for _, j := range b.jobs {
+			if j.unit.Contact != nil && slices.Contains(free, j.unit.Contact.ID) {
+				j.failed = nil
+			}
+		}
+		return nil
+	})
+}
+
+func (b *batch) queueNumbers(p *pgx.Batch) int {
+	n := 0
+	for _, j := range b.jobs {
+		if j.unit.New {
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	p.Queue(`SELECT nextval('incident_numbers') FROM generate_series(1, $1)`, n).Query(func(rows pgx.Rows) error {
+		var err error
+		b.numbers, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	return n
+}
+
+// queueLocks locks the existing cards in the order of their ids, so that two
+// batches never wait for each other in a ring.
+func (b *batch) queueLocks(p *pgx.Batch) {
+	b.cards = map[dispatch.IncidentID]*locked{}
+	var ids []dispatch.IncidentID
+	for _, j := range b.jobs {
+		if id := j.unit.Incident; !id.IsZero() && !j.unit.New {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	slices.SortFunc(ids, func(x, y dispatch.IncidentID) int { return bytes.Compare(x[:], y[:]) })
+	ids = slices.Compact(ids)
+	p.Queue(selectIncidents+` WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, scanIncident)
+		if err != nil {
+			return err
+		}
+		for _, in := range found {
+			l := &locked{card: dispatch.Card{Incident: in}, stored: map[dispatch.AssignmentID]dispatch.Assignment{}}
+			b.cards[in.ID] = l
+			b.order = append(b.order, l)
+		}
+		return nil
+	})
+	p.Queue(selectAssignments+` WHERE incident_id = ANY($1) ORDER BY added_at, id`, ids).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, scanAssignment)
+		if err != nil {
+			return err
+		}
+		for _, a := range found {
+			if l := b.cards[a.Incident]; l != nil {
+				l.card.Assignments = append(l.card.Assignments, a)
+				l.stored[a.ID] = a
+			}
+		}
+		return nil
+	})
+}
+
+// decide runs the pure functions in the order of the jobs.
+func (b *batch) decide() {
+	for _, j := range b.jobs {
+		number := int64(0)
+		if j.unit.New {
+			number, b.numbers = b.numbers[0], b.numbers[1:]
+		}
+		if j.failed != nil || j.unit.Incident.IsZero() {
+			continue
+		}
+		b.decideOne(j, number)
+	}
+}
+
+func (b *batch) decideOne(j *job, number int64) {
+	id := j.unit.Incident
+	l := b.cards[id]
+	switch {
+	case l == nil && j.unit.New:
+		l = &locked{isNew: true}
+		l.card.ID, l.card.Number = id, number
+	case l == nil:
+		j.failed = dispatch.ErrNotFound
+		return
+	case j.unit.New:
+		j.failed = fmt.Errorf("card %s: %w", id, dispatch.ErrDuplicate)
+		return
+	}
+	j.card = l.card
+	if j.unit.Decide == nil {
+		return
+	}
+	after, events, err := safely(j.unit.Decide, l.card)
+	switch {
+	case errors.Is(err, dispatch.ErrUnchanged):
+		j.unchanged = true
+		return
+	case err != nil:
+		j.failed = err
+		return
+	case len(events) == 0:
+		j.failed = errors.New("a change of a card without an event")
+		return
+	}
+	for i, e := range events {
+		e = e.Seal(after.Version+1, after.Head)
+		after.Version, after.Head = e.Version, e.Hash
+		events[i] = e
+	}
+	if l.isNew && b.cards[id] == nil {
+		b.cards[id] = l
+		b.order = append(b.order, l)
+	}
+	l.card, l.changed = after, true
+	l.events = append(l.events, events...)
+	j.card = after
+}
+
+// safely contains a panic of one decision to its own unit.
+func safely(d dispatch.Decide, c dispatch.Card) (after dispatch.Card, events []dispatch.Event, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("decision panicked: %v", r)
+		}
+	}()
+	return d(c)
+}
+
+// write stores everything but the events.
+func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
+	var p pgx.Batch
+	queueIncidents(&p, b.order)
+	queueAssignments(&p, b.order)
+	b.queueProgress(&p)
+	if p.Len() > 0 {
+		if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+			return fmt.Errorf("write cards: %w", err)
+		}
+	}
+	if err := b.copyRows(ctx, tx); err != nil {
+		return err
+	}
+	for _, j := range b.jobs {
+		if j.failed != nil || j.unit.Then == nil {
+			continue
+		}
+		if err := j.unit.Then(ctx, tx, j.card); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) queueProgress(p *pgx.Batch) {
+	c := make([][]any, 6)
+	for _, j := range b.jobs {
+		if j.failed != nil || j.unit.Progress == nil {
+			continue
+		}
+		g := j.unit.Progress
+		for i, v := range []any{g.ID, g.State, g.At, g.Reason, g.Run.Ptr(), g.CallbackDue} {
+			c[i] = append(c[i], v)
+		}
+	}
+	if len(c[0]) == 0 {
+		return
+	}
+	// A contact that two jobs of one batch move needs both moves in order; an
+	// UPDATE … FROM would apply only one of two matching rows.
+	for i := range c[0] {
+		p.Queue(`
+			UPDATE contacts
+			   SET state = $2::text,
+			       answered_at = CASE WHEN $2::text = 'answered' THEN COALESCE(answered_at, $3::timestamptz) ELSE answered_at END,
+			       ended_at = CASE WHEN $2::text = 'ended' THEN $3::timestamptz END,
+			       end_reason = $4::text, run_id = COALESCE($5::uuid, run_id), callback_due = $6::boolean
+			 WHERE id = $1`, c[0][i], c[1][i], c[2][i], c[3][i], c[4][i], c[5][i])
+	}
+}
+
+func (b *batch) copyRows(ctx context.Context, tx pgx.Tx) error {
+	var tables []*Table
+	rows := map[*Table][][]any{}
+	for _, j := range b.jobs {
+		if j.failed != nil {
+			continue
+		}
+		for _, r := range j.unit.Rows {
+			if _, seen := rows[r.Table]; !seen {
+				tables = append(tables, r.Table)
+			}
+			rows[r.Table] = append(rows[r.Table], r.Values...)
+		}
+	}
+	for _, t := range tables {
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.Name}, t.Columns, pgx.CopyFromRows(rows[t])); err != nil {
+			return fmt.Errorf("copy into %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+// finish writes the events, which takes the journal's lock, and commits in the
+// same round trip, so that the lock is held as short as can be.
+func (b *batch) finish(ctx context.Context, tx pgx.Tx) error {
+	var p pgx.Batch
+	b.wroteEvents = queueEvents(&p, b.order)
+	if !b.wroteEvents {
+		b.committing = true
+		if err := tx.Commit(ctx); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return nil
+	}
+	p.Queue(`COMMIT`)
+	b.committing = true
+	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+		if refused(err) && !b.conn.IsClosed() {
+			b.committing = false // an event was refused: COMMIT was never run
+		}
+		return fmt.Errorf("write events: %w", err)
+	}
+	return nil
+}
+
+func columns(c [][]any) []any {
+	out := make([]any, len(c))
+	for i := range c {
+		out[i] = c[i]
+	}
+	return out
+}
+
+func nilTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,68 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"nabat/dispatch"
+)
+
+const selectEvents = `
+	SELECT seq, id, incident_id, version, at, actor, kind, data, data_sha, prev_hash, hash
+	  FROM events`
+
+func scanEvent(row pgx.CollectableRow) (dispatch.Event, error) {
+	var e dispatch.Event
+	var data *string
+	var sha, prev, hash []byte
+	err := row.Scan(&e.Seq, &e.ID, &e.Incident, &e.Version, &e.At, &e.Actor, &e.Kind, &data, &sha, &prev, &hash)
+	if err != nil {
+		return e, err
+	}
+	if data != nil {
+		e.Data = []byte(*data)
+	}
+	e.At = e.At.UTC()
+	copy(e.DataSHA[:], sha)
+	copy(e.Prev[:], prev)
+	copy(e.Hash[:], hash)
+	return e, nil
+}
+
+// Events reads the journal after a place, in order, at most limit lines. Lines
+// become visible in the order of Seq, so nothing is ever skipped.
+func (s *Store) Events(ctx context.Context, after int64, limit int) ([]dispatch.Event, error) {
+	rows, err := s.pool.Query(ctx, selectEvents+` WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return events, nil
+}
+
+// IncidentEvents reads one incident's journal from its beginning.
+func (s *Store) IncidentEvents(ctx context.Context, id dispatch.IncidentID) ([]dispatch.Event, error) {
+	rows, err := s.pool.Query(ctx, selectEvents+` WHERE incident_id = $1 ORDER BY version`, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal of %s: %w", id, err)
+	}
+	events, err := pgx.CollectRows(rows, scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal of %s: %w", id, err)
+	}
+	return events, nil
+}
+
+// LastSeq is the place of the newest line; 0 for an empty journal.
+func (s *Store) LastSeq(ctx context.Context) (int64, error) {
+	var seq int64
+	err := s.pool.QueryRow(ctx, `SELECT COALESCE(max(seq), 0) FROM events`).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("read the journal's end: %w", err)
+	}
+	return seq, nil
+}

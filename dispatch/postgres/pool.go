@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"nabat/dispatch"
+)
+
+// PoolOptions are what a caller may choose about a pool.
+type PoolOptions struct {
+	// MaxConns bounds the pool; 0 is 16.
+	MaxConns int32
+	// Name is shown in pg_stat_activity.
+	Name string
+}
+
+// Open makes a pool and checks that the database answers.
+func Open(ctx context.Context, url string, o PoolOptions) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("database address: %w", err)
+	}
+	cfg.MaxConns = 16
+	if o.MaxConns > 0 {
+		cfg.MaxConns = o.MaxConns
+	}
+	name := o.Name
+	if name == "" {
+		name = "nabat"
+	}
+	settings := map[string]string{
+		"application_name": name,
+		"timezone":         "UTC",
+		// A statement or a transaction that hangs must not hold the journal's lock.
+		"statement_timeout":                   "30000",
+		"idle_in_transaction_session_timeout": "5000",
+		"lock_timeout":                        "10000",
+	}
+	for k, v := range settings {
+		cfg.ConnConfig.RuntimeParams[k] = v
+	}
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("database pool: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach the database: %w", err)
+	}
+	return pool, nil
+}
+
+// IsUnique tells whether err is a violation of the named unique constraint; an
+// empty name means any.
+func IsUnique(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505" && (constraint == "" || pg.ConstraintName == constraint)
+}
+
+// refused tells a database that understood and said no from one that is away.
+func refused(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	switch pg.Code[:2] {
+	case "57", "53", "08", "58", "XX": // shutdown, resources, connection, system, internal
+		return false
+	}
+	return true
+}
+
+// mapped turns driver errors into the domain's.
+func mapped(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows):
+		return dispatch.ErrNotFound
+	default:
+		return err
+	}
+}

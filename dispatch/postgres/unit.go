@@ -1,0 +1,82 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"nabat/dispatch"
+)
+
+// Table is where Rows go. One Table value per table: batches gather by pointer.
+type Table struct {
+	Name    string
+	Columns []string
+}
+
+// Rows are appended to a table with COPY, once per table and batch.
+type Rows struct {
+	Table  *Table
+	Values [][]any
+}
+
+// Unit is one caller's work. Concurrent units share a transaction.
+type Unit struct {
+	// Key keeps order: units of one key go to the same loop, first come first
+	// served. A facility's code, or an incident's id.
+	Key string
+
+	// Contact is a row to insert. If its Key is taken, Do returns
+	// dispatch.ErrDuplicate and nothing else of the unit happens.
+	Contact *dispatch.Contact
+	// Progress is a later fact of a contact.
+	Progress *dispatch.Progress
+
+	// Incident is the card to lock and change; zero for none.
+	Incident dispatch.IncidentID
+	// New says that the card does not exist yet: Decide gets an empty one with ID
+	// and Number set.
+	New    bool
+	Decide dispatch.Decide
+
+	// Rows and Then are for tables of other packages, in the same transaction.
+	// After dispatch.ErrUnchanged from Decide they still happen.
+	Rows []Rows
+	Then func(ctx context.Context, tx pgx.Tx, card dispatch.Card) error
+}
+
+// job is a unit on its way through the writer.
+type job struct {
+	unit Unit
+	ctx  context.Context //nolint:containedctx // the caller's patience, looked at before the work starts
+	done chan result     // capacity 1
+
+	// Filled while the batch runs.
+	before dispatch.Card
+	card   dispatch.Card
+	events []dispatch.Event
+	// failed means that the unit takes no further part in the batch.
+	failed error
+	// unchanged remembers dispatch.ErrUnchanged.
+	unchanged bool
+}
+
+type result struct {
+	card dispatch.Card
+	err  error
+}
+
+func (j *job) reset() {
+	j.before, j.card, j.events, j.failed, j.unchanged = dispatch.Card{}, dispatch.Card{}, nil, nil, false
+}
+
+// outcome is what the caller hears once the batch is committed.
+func (j *job) outcome() result {
+	switch {
+	case j.failed != nil:
+		return result{j.card, j.failed}
+	case j.unchanged:
+		return result{j.card, dispatch.ErrUnchanged}
+	default:
+		return result{j.card, nil}
+	}
+}

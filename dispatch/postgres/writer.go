@@ -1,0 +1,302 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"nabat/dispatch"
+)
+
+const (
+	// maxBatch units share a transaction at most.
+	maxBatch = 512
+	// queueSize units may wait for a loop; the next one waits in Do.
+	queueSize = 4096
+	// batchTimeout bounds one transaction with everything that it waits for.
+	batchTimeout = 15 * time.Second
+)
+
+// WriterOptions are what a caller may choose about a writer.
+type WriterOptions struct {
+	// Loops is the number of writers side by side, each with a connection; 0 is 2.
+	Loops int
+	// Wake is told of every commit that wrote events; may be nil.
+	Wake *Wake
+	// Registerer takes the metrics; nil keeps them private.
+	Registerer prometheus.Registerer
+}
+
+// Writer is the group-commit writer: see the package's doc.
+type Writer struct {
+	pool    *pgxpool.Pool
+	log     *zap.Logger
+	wake    *Wake
+	loops   []*loop
+	seed    maphash.Seed
+	stopped chan struct{} // closed when Run has returned: nobody takes jobs any more
+	batches prometheus.Histogram
+	retried prometheus.Counter
+	refused prometheus.Counter
+	unsure  prometheus.Counter
+}
+
+// NewWriter builds a writer on pool, which must allow Loops connections besides
+// what others use.
+func NewWriter(pool *pgxpool.Pool, log *zap.Logger, o WriterOptions) *Writer {
+	if o.Loops <= 0 {
+		o.Loops = 2
+	}
+	w := &Writer{
+		pool: pool, log: log.Named("dispatch.writer"), wake: o.Wake,
+		seed: maphash.MakeSeed(), stopped: make(chan struct{}),
+		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "nabat_writer_batch_units", Help: "Units that shared one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		retried: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "nabat_writer_batches_retried_total", Help: "Batches that ran again unit by unit after the database refused them.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "nabat_writer_busy_total", Help: "Units turned away because the queue was full or the database away.",
+		}),
+		unsure: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "nabat_writer_commits_looked_up_total", Help: "Commits whose answer was lost and that were looked up.",
+		}),
+	}
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(w.batches, w.retried, w.refused, w.unsure)
+	}
+	for range o.Loops {
+		w.loops = append(w.loops, &loop{w: w, id: dispatch.NewRunID(), in: make(chan *job, queueSize)})
+	}
+	return w
+}
+
+// Do hands in a unit and blocks until it is committed or refused. The card is
+// the one after the change (or as it is, with ErrUnchanged). When ctx ends first
+// the error is dispatch.ErrBusy and the unit may or may not be stored.
+func (w *Writer) Do(ctx context.Context, u Unit) (dispatch.Card, error) {
+	j := &job{unit: u, ctx: ctx, done: make(chan result, 1)}
+	l := w.loops[maphash.String(w.seed, u.Key)%uint64(len(w.loops))]
+	select {
+	case l.in <- j:
+	case <-ctx.Done():
+		w.refused.Inc()
+		return dispatch.Card{}, fmt.Errorf("%w: %w", dispatch.ErrBusy, context.Cause(ctx))
+	case <-w.stopped:
+		return dispatch.Card{}, fmt.Errorf("%w: the writer has stopped", dispatch.ErrBusy)
+	}
+	select {
+	case r := <-j.done:
+		return r.card, r.err
+	case <-ctx.Done():
+		w.refused.Inc()
+		return dispatch.Card{}, fmt.Errorf("%w: %w", dispatch.ErrBusy, context.Cause(ctx))
+	case <-w.stopped:
+		// The last batch may have answered in the same moment.
+		select {
+		case r := <-j.done:
+			return r.card, r.err
+		default:
+			return dispatch.Card{}, fmt.Errorf("%w: the writer has stopped", dispatch.ErrBusy)
+		}
+	}
+}
+
+// Run works until ctx ends, then commits what was queued and returns nil.
+func (w *Writer) Run(ctx context.Context) error {
+	var loops sync.WaitGroup
+	for _, l := range w.loops {
+		loops.Go(func() { l.run(ctx) })
+	}
+	loops.Wait()
+	close(w.stopped)
+	return nil
+}
+
+// loop is one writer with its own connection.
+type loop struct {
+	w     *Writer
+	id    dispatch.RunID
+	in    chan *job
+	conn  *pgxpool.Conn
+	batch int64
+}
+
+func (l *loop) run(ctx context.Context) {
+	// A signal must not break a transaction: what was taken is finished.
+	work := context.WithoutCancel(ctx)
+	defer l.release()
+	for {
+		select {
+		case <-ctx.Done():
+			for {
+				jobs := l.gather(nil)
+				if len(jobs) == 0 {
+					return
+				}
+				l.serve(work, jobs)
+			}
+		case j := <-l.in:
+			l.serve(work, l.gather([]*job{j}))
+		}
+	}
+}
+
+// gather takes what waits, up to maxBatch.
+func (l *loop) gather(jobs []*job) []*job {
+	for len(jobs) < maxBatch {
+		select {
+		case j := <-l.in:
+			jobs = append(jobs, j)
+		default:
+			return jobs
+		}
+	}
+	return jobs
+}
+
+// serve commits the jobs and answers each.
+func (l *loop) serve(ctx context.Context, jobs []*job) {
+	live := jobs[:0]
+	for _, j := range jobs {
+		if j.ctx.Err() != nil { // the caller has gone already
+			j.done <- result{err: dispatch.ErrBusy}
+			continue
+		}
+		live = append(live, j)
+	}
+	if len(live) == 0 {
+		return
+	}
+	l.w.batches.Observe(float64(len(live)))
+	err := l.commit(ctx, live)
+	switch {
+	case err == nil:
+		for _, j := range live {
+			j.done <- j.outcome()
+		}
+	case !refused(err):
+		l.w.refused.Add(float64(len(live)))
+		l.w.log.Error("batch not stored, its senders are not answered", zap.Int("units", len(live)), zap.Error(err))
+		for _, j := range live {
+			j.done <- result{err: fmt.Errorf("%w: %w", dispatch.ErrBusy, err)}
+		}
+	case len(live) == 1:
+		live[0].done <- result{err: err}
+	default:
+		l.w.retried.Inc()
+		l.w.log.Warn("batch refused, running its units one by one", zap.Int("units", len(live)), zap.Error(err))
+		for _, j := range live {
+			l.serve(ctx, []*job{j})
+		}
+	}
+}
+
+// commit runs the jobs in one transaction. A nil error means committed.
+func (l *loop) commit(ctx context.Context, jobs []*job) error {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	if err := l.connect(ctx); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		j.reset()
+	}
+	l.batch++
+	b := &batch{loop: l, conn: l.conn.Conn(), jobs: jobs}
+	err := b.run(ctx)
+	if err == nil {
+		if b.wroteEvents && l.w.wake != nil {
+			l.w.wake.Signal()
+		}
+		return nil
+	}
+	if refused(err) && l.conn.Conn().PgConn().TxStatus() == 'I' {
+		return err
+	}
+	// The connection is in doubt. If only the answer to COMMIT is missing, the
+	// loop's row tells what became of it.
+	l.release()
+	if !b.committing {
+		return err
+	}
+	l.w.unsure.Inc()
+	there, lookErr := l.lookUp(ctx)
+	if lookErr != nil {
+		return errors.Join(err, lookErr)
+	}
+	l.w.log.Warn("the answer to a commit was lost and was looked up", zap.Bool("committed", there), zap.Error(err))
+	if !there {
+		return err
+	}
+	if b.wroteEvents && l.w.wake != nil {
+		l.w.wake.Signal()
+	}
+	return nil
+}
+
+// connect makes sure that the loop has a connection and its row.
+func (l *loop) connect(ctx context.Context) error {
+	if l.conn != nil && !l.conn.Conn().IsClosed() {
+		return nil
+	}
+	l.release()
+	conn, err := l.w.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("reach the database: %w", err)
+	}
+	// Rows of runs that ended long ago are of no use to anybody.
+	_, err = conn.Exec(ctx, `DELETE FROM writers WHERE at < now() - interval '7 days'`)
+	if err == nil {
+		_, err = conn.Exec(ctx, `INSERT INTO writers (id, batch) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET at = now()`, l.id, l.batch)
+		if err == nil {
+			l.conn = conn
+			return nil
+		}
+	}
+	conn.Conn().Close(ctx) //nolint:errcheck // broken anyway
+	conn.Release()
+	return fmt.Errorf("announce the writer: %w", err)
+}
+
+// lookUp asks on a fresh connection whether the last batch was committed. The
+// old session may still be about to commit, so its row is locked first: the
+// lock is granted only when that transaction has ended either way.
+func (l *loop) lookUp(ctx context.Context) (bool, error) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		var batch int64
+		err := l.w.pool.QueryRow(ctx, `SELECT batch FROM writers WHERE id = $1 FOR UPDATE`, l.id).Scan(&batch)
+		if err == nil {
+			return batch == l.batch, nil
+		}
+		if refused(err) {
+			return false, fmt.Errorf("look up the last commit: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false, fmt.Errorf("look up the last commit: %w", err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (l *loop) release() {
+	if l.conn == nil {
+		return
+	}
+	if l.conn.Conn().PgConn().TxStatus() != 'I' {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		l.conn.Conn().Close(ctx) //nolint:errcheck // it is being thrown away
+	}
+	l.conn.Release()
+	l.conn = nil
+}
