@@ -66,3 +66,23 @@ func (s *Store) LastSeq(ctx context.Context) (int64, error) {
 	}
 	return seq, nil
 }
+
+// Heads calls each with every incident's version and head, from one snapshot.
+func (s *Store) Heads(ctx context.Context, each func(id dispatch.IncidentID, version int, head [32]byte) error) error {
+	rows, err := s.pool.Query(ctx, `SELECT id, version, head FROM incidents`)
+	if err != nil {
+		return fmt.Errorf("read the cards' heads: %w", err)
+	}
+	var id dispatch.IncidentID
+	var version int
+	var head []byte
+	_, err = pgx.ForEachRow(rows, []any{&id, &version, &head}, func() error {
+		var h [32]byte
+		copy(h[:], head)
+		return each(id, version, h)
+	})
+	if err != nil {
+		return fmt.Errorf("read the cards' heads: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"nabat/dispatch"
+)
+
+// Journal reads lines after a place, in order.
+type Journal interface {
+	Events(ctx context.Context, after int64, limit int) ([]dispatch.Event, error)
+}
+
+const chunk = 1000
+
+// Sealer signs heads while the engine runs.
+type Sealer struct {
+	journal Journal
+	heads   *Heads
+	log     *zap.Logger
+	every   time.Duration
+}
+
+// NewSealer builds a sealer that signs a head every so often, if there is
+// something new, besides one at start and one at the end.
+func NewSealer(j Journal, heads *Heads, log *zap.Logger, every time.Duration) *Sealer {
+	return &Sealer{journal: j, heads: heads, log: log.Named("dispatch.audit"), every: every}
+}
+
+// Run signs until ctx ends, then once more, within lastSeal.
+func (s *Sealer) Run(ctx context.Context) error {
+	tick := time.NewTicker(s.every)
+	defer tick.Stop()
+	for {
+		if err := s.Seal(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("cannot sign the journal's head", zap.Error(err))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			const lastSeal = 10 * time.Second
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSeal)
+			defer cancel()
+			if err := s.Seal(last); err != nil {
+				s.log.Error("cannot sign the journal's last head", zap.Error(err))
+			}
+			return nil
+		}
+	}
+}
+
+// Seal signs a head over everything that the journal holds now.
+func (s *Sealer) Seal(ctx context.Context) error {
+	heads, err := s.heads.Read()
+	if err != nil {
+		return err
+	}
+	var r running
+	if len(heads) > 0 {
+		if r, err = resume(heads[len(heads)-1]); err != nil {
+			return err
+		}
+	}
+	before := r.seq
+	for {
+		events, err := s.journal.Events(ctx, r.seq, chunk)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			r.add(e.Seq, e.Hash)
+		}
+		if len(events) < chunk {
+			break
+		}
+	}
+	if r.seq == before {
+		return nil
+	}
+	if err := s.heads.Append(r.head(time.Now())); err != nil {
+		return fmt.Errorf("sign the journal's head: %w", err)
+	}
+	return nil
+}
