@@ -1,0 +1,137 @@
+import { signal, type Signal } from '@preact/signals'
+import type { Command, CommandKind, Form, FormField, Incident } from '../model/protocol'
+import {
+  answered, anyDirty, conflicts, edit, emptyDraft, formOf, left, resolve, sending, serverChanged, toSave, type Draft,
+} from '../model/draft'
+import type { DraftShelf } from './shelf'
+
+// Drafts carries typed text to the server: a draft card is saved within a second
+// of the last key, one save at a time a card; a registered card's changes stay
+// here until the person sends them.
+
+export const saveAfterMs = 600
+
+export interface DraftPorts {
+  incident(id: string): Incident | undefined
+  command(incident: string, kind: CommandKind, rest: Partial<Command>): void
+}
+
+export class Drafts {
+  // keptLocally turns false when the browser refused to keep a copy.
+  readonly keptLocally = signal(true)
+  private readonly drafts = new Map<string, Signal<Draft>>()
+  private readonly timers = new Map<string, ReturnType<typeof setTimeout>>()
+
+  constructor(
+    private readonly shelf: DraftShelf,
+    private readonly ports: DraftPorts,
+  ) {
+    for (const [id, d] of shelf.load()) this.drafts.set(id, signal(d))
+  }
+
+  of(incident: string): Signal<Draft> {
+    let s = this.drafts.get(incident)
+    if (s === undefined) {
+      s = signal(emptyDraft)
+      this.drafts.set(incident, s)
+    }
+    return s
+  }
+
+  unsent(): string[] {
+    return [...this.drafts].filter(([, d]) => anyDirty(d.peek())).map(([id]) => id)
+  }
+
+  type(i: Incident, f: FormField, value: string): void {
+    this.set(i.id, edit(this.of(i.id).peek(), f, value, formOf(i)))
+    this.schedule(i.id)
+  }
+
+  resolve(i: Incident, f: FormField, keep: 'mine' | 'theirs'): void {
+    this.set(i.id, resolve(this.of(i.id).peek(), f, keep))
+    this.schedule(i.id)
+  }
+
+  leave(i: Incident, f: FormField): void {
+    this.set(i.id, left(this.of(i.id).peek(), f))
+  }
+
+  discard(incident: string): void {
+    this.set(incident, { ...emptyDraft, sent: this.of(incident).peek().sent })
+  }
+
+  rowChanged(i: Incident): void {
+    const s = this.drafts.get(i.id)
+    if (s === undefined) return
+    this.set(i.id, serverChanged(s.peek(), formOf(i)))
+  }
+
+  // afterSnapshot takes up what a closed tab or a lost line left behind.
+  afterSnapshot(): void {
+    for (const id of this.drafts.keys()) {
+      const i = this.ports.incident(id)
+      if (i === undefined) continue
+      this.rowChanged(i)
+      this.schedule(id)
+    }
+  }
+
+  // send gives the form to be sent now, or the fields that a person must decide first.
+  send(i: Incident): readonly FormField[] {
+    const d = this.of(i.id).peek()
+    const open = conflicts(d)
+    if (open.length > 0) return open
+    this.stop(i.id)
+    this.go(i, 'send', toSave(d, formOf(i)))
+    return []
+  }
+
+  settled(c: Command, ok: boolean): void {
+    if (c.form === undefined || (c.kind !== 'save' && c.kind !== 'send')) return
+    this.set(c.incident, answered(this.of(c.incident).peek(), c.form, ok))
+    // What was typed while the save was on its way goes next; what the server
+    // refused waits for the person.
+    if (ok) this.schedule(c.incident)
+  }
+
+  // known tells of a command that a former life of this tab sent.
+  known(c: Command): void {
+    if (c.form === undefined) return
+    this.set(c.incident, sending(this.of(c.incident).peek(), c.form))
+  }
+
+  private schedule(id: string): void {
+    this.stop(id)
+    if (!anyDirty(this.of(id).peek())) return
+    this.timers.set(id, setTimeout(() => this.save(id), saveAfterMs))
+  }
+
+  private stop(id: string): void {
+    clearTimeout(this.timers.get(id))
+    this.timers.delete(id)
+  }
+
+  private save(id: string): void {
+    this.timers.delete(id)
+    const d = this.of(id).peek()
+    const i = this.ports.incident(id)
+    if (i === undefined || i.state !== 'draft' || d.sent.length > 0 || !anyDirty(d)) return
+    const form = toSave(d, formOf(i))
+    const now = formOf(i)
+    if (form.type === now.type && form.place.trim() === now.place && form.description === now.description) return
+    this.go(i, 'save', form)
+  }
+
+  private go(i: Incident, kind: 'save' | 'send', form: Form): void {
+    this.set(i.id, sending(this.of(i.id).peek(), form))
+    this.ports.command(i.id, kind, { form })
+  }
+
+  private set(id: string, d: Draft): void {
+    const s = this.of(id)
+    if (s.peek() === d) return
+    s.value = d
+    if (anyDirty(d)) this.keptLocally.value = this.shelf.put(id, d)
+    else this.shelf.drop(id)
+  }
+}
