@@ -3,7 +3,9 @@ package city
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Story is what a caller has to say, as a call-taker would put it on the form.
@@ -166,7 +168,7 @@ var hints = []struct {
 	{"explosion", []string{"взрыв", "хлопок"}},
 	{"road_accident", []string{"дтп", "столкн", "сбит", "задели"}},
 	{"fire", []string{"пожар", "гори", "дым", "гарь", "гари", "fire", "smoke"}},
-	{"medical", []string{"скор", "плохо", "без сознания", "боль", "астм", "температур", "упала", "упал ", "ambulance"}},
+	{"medical", []string{"скор", "плохо", "без сознания", "боль ", "больно", "астм", "температур", "упала", "упал ", "ambulance"}},
 	{"crime", []string{"напа", "ограб", "украл", "вырвали", "вскрыт", "ломится", "обворован"}},
 	{"person_in_danger", []string{"застрял", "тонет", "провалил", "закрылся"}},
 	{"utility", []string{"прорвало", "провод"}},
@@ -176,28 +178,23 @@ var hints = []struct {
 // Guess reads a text message as a hurried call-taker would: what it is about and
 // where. An unknown kind is «other»; a place that is not named is said so.
 func Guess(text string) (kind, place string) {
-	low := strings.ToLower(text)
+	// Words are matched from their beginning: «магазин» is no gas.
+	low := " " + strings.Join(strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }), " ") + " "
 	kind = "other"
 hunt:
 	for _, h := range hints {
 		for _, w := range h.words {
-			if strings.Contains(low, w) {
+			if strings.Contains(low, " "+w) {
 				kind = h.kind
 				break hunt
 			}
 		}
 	}
-	place, _, ok := strings.Cut(text, ". ")
-	for _, short := range []string{"ул", "пр", "наб", "пл", "г", "пос", "б-р", "бул", "д"} {
-		// «ул. Труда, д. 5. Дым» must not be cut at the abbreviations.
-		for ok && (place == short || strings.HasSuffix(place, " "+short)) {
-			var more string
-			more, _, ok = strings.Cut(text[len(place)+2:], ". ")
-			place += ". " + more
-		}
+	if m := address.FindStringSubmatch(text); m != nil {
+		return kind, m[1]
 	}
-	if !ok || !strings.ContainsAny(place, "0123456789") {
-		return kind, "место уточняется (из SMS)"
-	}
-	return kind, place
+	return kind, "место уточняется (из SMS)"
 }
+
+// address is everything up to the first house number.
+var address = regexp.MustCompile(`^(.*?д\. ?\d+[а-я]?)(?:[^\pL\d]|$)`)
