@@ -162,7 +162,7 @@ func TestConcurrentChangesOfOneCard(t *testing.T) {
 		wg.Go(func() {
 			f := dispatch.Form{Description: fmt.Sprintf("строка %d", i)}
 			_, err := b.w.Do(t.Context(), postgres.Unit{
-				Key: strconv.Itoa(i), // different loops: the row lock must hold
+				Key:      strconv.Itoa(i), // different loops: the row lock must hold
 				Incident: ct.Incident, Decide: dispatch.SaveDraft(f, "operator:test", noon),
 			})
 			require.NoError(t, err)
