@@ -1,0 +1,26 @@
+// Package media carries the sound of a call: RTP over UDP with G.711, the SDP
+// that agrees on it, and the recorded prompt that a waiting caller hears.
+//
+// Protocols: RTP and its audio profile (RFC 3550, 3551), SDP offer/answer
+// (RFC 4566, 3264), telephone-event is agreed to and skipped (RFC 4733). G.711
+// passes end to end: nothing is transcoded, the prompt exists in A-law and is
+// turned into µ-law by a table.
+//
+// A Pool hands out Sessions, one UDP socket each, from a port range or from the
+// kernel. A closed port rests for the quarantine, so that late packets of the
+// last call never reach the next one. No free port is ErrNoPort; the caller
+// decides to wait.
+//
+// Session.Run owns two goroutines (reader, player) and returns when its context
+// ends, with the socket closed. It is never the reason why a call ends: silence
+// from the other side is counted and logged once per spell, nothing more.
+//
+// Symmetric RTP: sound goes to the address in the SDP until the first valid
+// packet arrives; from then on to and from that packet's source alone. Packets
+// from any other source are counted and dropped, until a re-INVITE names another
+// address.
+//
+// The RTCP port is not opened: no reports are sent or read yet.
+package media
+
+//go:generate ./prompt/generate.sh
