@@ -1,0 +1,174 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// maxBody bounds a request's body.
+const maxBody = 64 * 1024
+
+// visit is who asks, as the middleware found out.
+type visit struct {
+	person Person
+	remote string
+}
+
+type visitKey struct{}
+
+// visitor takes the visit from the request's context at the edge; below it the
+// person is an argument.
+func visitor(ctx context.Context) visit {
+	v, _ := ctx.Value(visitKey{}).(visit)
+	return v
+}
+
+// Keys of an operation's metadata.
+const (
+	metaOpen  = "open"  // bool: no login needed
+	metaRoles = "roles" // []Role that may use it; absent: all
+)
+
+func (s *Server) buildAPI() error {
+	mux := http.NewServeMux()
+	cfg := huma.DefaultConfig("Набат / Nabat", "1")
+	cfg.Info.Description = "Консоль и API «Набата». Списки отвечают {items, next}; неизвестные параметры отклоняются; " +
+		"ошибки — application/problem+json по-русски и по-английски. / The console and API of Nabat. Lists answer " +
+		"{items, next}; unknown parameters are refused; errors are application/problem+json in Russian and English."
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", "" // the document is written once, below
+	cfg.CreateHooks = nil                                       // no $schema fields in answers
+	cfg.RejectUnknownQueryParameters = true
+	cfg.Transformers = []huma.Transformer{translate}
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"cookie": {Type: "apiKey", In: "cookie", Name: CookieName},
+		"bearer": {Type: "http", Scheme: "bearer"},
+	}
+	api := humago.New(mux, cfg)
+	api.UseMiddleware(s.measure, s.plainQuery, s.admit)
+	s.accountOperations(api)
+	s.incidentOperations(api)
+	s.listOperations(api)
+
+	documentProblems(api.OpenAPI())
+	doc, err := json.Marshal(api.OpenAPI())
+	if err != nil {
+		return err
+	}
+	s.openAPI = doc
+	mux.HandleFunc("GET /api/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
+		w.Write(s.openAPI)
+	})
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, problemOf(&Fault{Code: CodeNotFound, RU: "Такого адреса нет", EN: "No such address"}))
+	})
+	s.api = mux
+	return nil
+}
+
+// documentProblems puts our problem document in the place of huma's own.
+func documentProblems(doc *huma.OpenAPI) {
+	schema := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, r := range op.Responses {
+				if m := r.Content["application/problem+json"]; m != nil {
+					m.Schema = schema
+				}
+			}
+		}
+	}
+	delete(doc.Components.Schemas.Map(), "ErrorModel")
+	delete(doc.Components.Schemas.Map(), "ErrorDetail")
+}
+
+func refuse(ctx huma.Context, p *Problem) {
+	_, w := humago.Unwrap(ctx)
+	writeProblem(w, p)
+}
+
+// measure counts and times an operation.
+func (s *Server) measure(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	rec := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	began := time.Now()
+	rec.Header().Set("Cache-Control", "no-store")
+	next(humago.NewContext(ctx.Operation(), r, rec))
+	s.metrics.requests.WithLabelValues(ctx.Operation().OperationID, strconv.Itoa(rec.status)).
+		Observe(time.Since(began).Seconds())
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(code int) {
+	w.status = code
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// plainQuery refuses what huma would read leniently: a query that cannot be
+// parsed, a parameter given twice, or one without a value, which would quietly
+// give the unfiltered list.
+func (s *Server) plainQuery(ctx huma.Context, next func(huma.Context)) {
+	u := ctx.URL()
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		refuse(ctx, problemOf(invalid("query", "Параметры запроса не читаются", "The query cannot be parsed")))
+		return
+	}
+	for name, values := range q {
+		if len(values) != 1 || values[0] == "" {
+			refuse(ctx, problemOf(invalid(name, "Параметр должен быть указан один раз и со значением: "+name,
+				"The parameter must be given once and with a value: "+name)))
+			return
+		}
+	}
+	next(ctx)
+}
+
+// admit lets in whom the operation is for.
+func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	op := ctx.Operation()
+	v := visit{remote: r.RemoteAddr}
+	changes := r.Method != http.MethodGet && r.Method != http.MethodHead
+	if open, _ := op.Metadata[metaOpen].(bool); open {
+		// A login needs no cookie, so a program may send it without an Origin; a
+		// foreign page may not (it could log the reader in as somebody else).
+		if changes && r.Header.Get("Origin") != "" && !fromHere(r) {
+			refuse(ctx, problemOf(errOrigin))
+			return
+		}
+	} else {
+		p, err := s.enter(r, changes)
+		if err != nil {
+			refuse(ctx, s.problem("admit a request", err))
+			return
+		}
+		if roles, limited := op.Metadata[metaRoles].([]Role); limited && !slices.Contains(roles, p.Role) {
+			refuse(ctx, problemOf(forbidden("Эти данные вам не открыты", "This is not yours to read")))
+			return
+		}
+		v.person = p
+	}
+	next(huma.WithValue(ctx, visitKey{}, v))
+}
+
+// fail answers an operation with a problem.
+func (s *Server) fail(what string, err error) error { return s.problem(what, err) }
