@@ -71,7 +71,7 @@ func TestBlocks(t *testing.T) {
 		block string
 		want  []siadcs.Event
 	}{
-		{"Nri0KR1^TAST.  001      ^", []siadcs.Event{{Code: "KR", Number: "1", Area: "0", Text: "TAST.  001      "}}},
+		{"Nri0KR1^ZAL.  001      ^", []siadcs.Event{{Code: "KR", Number: "1", Area: "0", Text: "ZAL.  001      "}}},
 		{"NRR|Atest", []siadcs.Event{{Code: "RR", Text: "test"}}},
 		{"NRR|AREA 5", []siadcs.Event{{Code: "RR", Text: "REA 5"}}},
 		{"Nti19:44/id1/RP", []siadcs.Event{{Code: "RP", Time: "19:44", User: "1"}}},
