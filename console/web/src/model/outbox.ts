@@ -20,6 +20,8 @@ export interface Failure {
 // No answer for this long is said aloud, and the command goes out again.
 export const lateMs = 5_000
 
+const busy = 'busy'
+
 // Shelf keeps unanswered commands over a reload. One entry a command, so that two
 // tabs of one person do not wipe out each other's.
 export interface Shelf {
@@ -80,9 +82,14 @@ export class Outbox {
   }
 
   // A result for an id that is not ours any more is a repeat and means nothing.
-  result(id: string, ok: boolean, error: CommandError | undefined): void {
+  // «busy» is no result: nothing was done, and the same command goes out again.
+  result(id: string, ok: boolean, error: CommandError | undefined, mono: number): void {
     const p = this.pending.peek().get(id)
     if (p === undefined) return
+    if (!ok && error?.code === busy) {
+      this.put({ ...p, late: true, sentAt: mono })
+      return
+    }
     const next = new Map(this.pending.peek())
     next.delete(id)
     this.pending.value = next

@@ -158,7 +158,7 @@ export class Live {
         break
       case 'result':
         if (f.incident !== undefined) this.learn(f.incident)
-        this.outbox.result(f.id, f.ok, f.error)
+        this.outbox.result(f.id, f.ok, f.error, mono)
         break
     }
     this.check()
