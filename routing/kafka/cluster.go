@@ -1,0 +1,84 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kzap"
+	"go.uber.org/zap"
+)
+
+// Options say how the brokers are reached.
+type Options struct {
+	// Brokers are the addresses to start from, host:port.
+	Brokers []string
+	// ClientID is shown in the brokers' logs; empty is nabat.
+	ClientID string
+	// TLS, if set, is used for every connection.
+	TLS *tls.Config
+	// Dial, if set, replaces the network: in-memory in tests.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Log  *zap.Logger
+}
+
+// Cluster makes clients of one Kafka cluster.
+type Cluster struct {
+	o   Options
+	log *zap.Logger
+}
+
+// New checks the options and does no I/O.
+func New(o Options) (*Cluster, error) {
+	if len(o.Brokers) == 0 {
+		return nil, errors.New("no broker's address")
+	}
+	for _, b := range o.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			return nil, fmt.Errorf("broker's address %q: %w", b, err)
+		}
+	}
+	if o.ClientID == "" {
+		o.ClientID = "nabat"
+	}
+	return &Cluster{o: o, log: o.Log.Named("routing.kafka")}, nil
+}
+
+// client makes a franz-go client with what all of ours share.
+func (c *Cluster) client(more ...kgo.Opt) (*kgo.Client, error) {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.o.Brokers...),
+		kgo.ClientID(c.o.ClientID),
+		kgo.SoftwareNameAndVersion("nabat", "1"),
+		kgo.DisableClientMetrics(), // the broker need not know how we are
+		kgo.DialTimeout(5 * time.Second),
+		kgo.RetryBackoffFn(backoff),
+		// Trouble is counted and told once by package routing; the client's own
+		// lines, one for each try, are for a debugger.
+		kgo.WithLogger(kzap.New(c.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)))),
+	}
+	if c.o.Dial != nil {
+		opts = append(opts, kgo.Dialer(c.o.Dial))
+	}
+	if c.o.TLS != nil {
+		if c.o.Dial != nil {
+			return nil, errors.New("a dialer of one's own does TLS by itself")
+		}
+		opts = append(opts, kgo.DialTLSConfig(c.o.TLS))
+	}
+	cl, err := kgo.NewClient(append(opts, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	return cl, nil
+}
+
+// backoff is how long the client waits after some failures in a row. A city
+// waits for these records, so the longest is short.
+func backoff(tries int) time.Duration {
+	return min(50*time.Millisecond<<min(tries, 10), 2*time.Second)
+}
