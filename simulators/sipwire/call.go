@@ -195,6 +195,15 @@ func (c *Call) Await(ctx context.Context, req *Message, other Handler) (*Message
 	}
 }
 
+// Refuse acknowledges an error answer that arrived outside Do; a good answer it
+// leaves to Establish.
+func (c *Call) Refuse(invite, m *Message) error {
+	if m.Status < 300 {
+		return nil
+	}
+	return c.ackError(invite, m)
+}
+
 // ackError acknowledges a refusal within the INVITE's transaction: same branch,
 // same CSeq number, the To of the answer.
 func (c *Call) ackError(invite, m *Message) error {

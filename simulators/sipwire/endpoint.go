@@ -164,7 +164,10 @@ func (e *Endpoint) Send(m *Message) error {
 	if err != nil && e.network == "udp" && !errors.Is(err, net.ErrClosed) {
 		return nil // a datagram that did not get through is one that was lost
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return nil
 }
 
 // ack sends an ACK and keeps it for repeats.

@@ -151,6 +151,17 @@ func param(value, name string) string {
 // Branch is the branch parameter of the topmost Via.
 func (m *Message) Branch() string { return param(m.Get("Via"), "branch") }
 
+// Renew gives the topmost Via's branch a suffix: the n-th transaction of the same
+// request, as a queue that sends it again makes.
+func (m *Message) Renew(n int) {
+	for i := range m.Headers {
+		if canonical(m.Headers[i].Name) == "via" {
+			m.Headers[i].Value += fmt.Sprintf("r%d", n) // the branch stands last
+			return
+		}
+	}
+}
+
 // CSeq reads the sequence number and its method.
 func (m *Message) CSeq() (n int, method string) {
 	num, method, _ := strings.Cut(m.Get("CSeq"), " ")
