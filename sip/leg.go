@@ -25,11 +25,12 @@ const (
 	CallerBye    Event = "caller_bye"
 	CallerCancel Event = "caller_cancel"
 	NoAck        Event = "no_ack"    // 64*T1 after the 200 (RFC 3261 §13.3.1.4)
+	NoMedia      Event = "no_media"  // the ACK answered our offer with nothing we can speak
 	LineLost     Event = "line_lost" // the transport cannot carry an answer any more
 
 	Slow     Event = "slow"     // the commit takes long: let the caller hear ringing
 	Stored   Event = "stored"   // the contact is committed
-	Ready    Event = "ready"    // a place and media are there: answer
+	Sent     Event = "sent"     // the 200 is on its way
 	HangUp   Event = "hang_up"  // an operator ended the call
 	Shutdown Event = "shutdown" // this process is going away
 	GiveUp   Event = "give_up"  // the time for an orderly end is over
@@ -41,7 +42,6 @@ type ActionKind string
 // Kinds of action.
 const (
 	SendRinging ActionKind = "send_ringing"
-	SendAnswer  ActionKind = "send_answer"
 	SendRefusal ActionKind = "send_refusal" // Status says which
 	SendBye     ActionKind = "send_bye"
 	NoteAnswer  ActionKind = "note_answer" // tell the house: answered
@@ -105,10 +105,10 @@ func (l Leg) On(e Event) (Leg, []Action) {
 		}
 		l.Phase = Ringing
 		return l.ring()
-	case Ready:
+	case Sent:
 		if l.Phase == Ringing {
 			l.Phase = Answered
-			return l, []Action{{Kind: SendAnswer}, {Kind: NoteAnswer}}
+			return l, []Action{{Kind: NoteAnswer}}
 		}
 	case Acked:
 		if l.Phase != Answered {
@@ -130,6 +130,10 @@ func (l Leg) On(e Event) (Leg, []Action) {
 	case NoAck:
 		if l.Phase == Answered {
 			return l.bye(orReason(l.pending, dispatch.EndNoAck))
+		}
+	case NoMedia:
+		if !early {
+			return l.bye(dispatch.EndNoMedia)
 		}
 	case LineLost:
 		return l.end(dispatch.EndLineLost)

@@ -1,0 +1,50 @@
+// Package gateway is the telephone line: it takes calls and messages by SIP over
+// UDP and TCP and hands them to the house.
+//
+// It is the one importer of sipgo and uses it for parsing, transports and
+// transactions only. The dialog layer is ours, because sipgo's repeats a 2xx in
+// the wrong rhythm, sends no BYE when the ACK never comes, and trips over a
+// request that overtakes the ACK.
+//
+// # A call
+//
+//	INVITE → 100 at once
+//	       → contact and draft card committed → 180
+//	       → place and RTP port → 200 with SDP, repeated until the ACK (RFC 3261 §13.3.1.4)
+//	       → recorded prompt until BYE from either side
+//
+// The states are sip.Leg's; this package turns packets and timers into its
+// events and its actions into packets and facts.
+//
+// # Promises
+//
+//   - A call is answered only after its contact has committed. A MESSAGE gets its
+//     200 only then; otherwise 503, and the sender repeats.
+//   - A repeated INVITE makes no second card: within its transaction sipgo absorbs
+//     it, on another path it gets 482 (§8.2.2.2), after a restart of ours the
+//     contact's key is found in the database and the call is taken over with the
+//     contact it has.
+//   - A call that ended is told to the house exactly once, with its reason, also
+//     when the commit of the contact was still on its way.
+//   - Nothing that came from outside is echoed when it holds a bare line feed.
+//
+// # Full?
+//
+//   - Database away: the caller hears ringing (180, repeated every minute, §13.3.1.1)
+//     while the commit is tried again with a growing pause; the call is answered
+//     when it is stored. Facts of calls that ended meanwhile wait in the same way.
+//   - More calls than Config.Calls, or no RTP port: stored and ringing, answered as
+//     soon as one ends.
+//   - More legs than Config.Legs, facts waiting for the database included: 503
+//     with Retry-After, so that the trunk takes another way. Counted.
+//   - More messages in work than Config.Messages: 503 with Retry-After.
+//   - More TCP connections than Config.Connections: the new one is closed.
+//
+// # Goroutines and failure
+//
+// Run owns everything: sipgo's readers, one goroutine and one recorder for each
+// call, two for its sound. A panic ends one call (line_lost, callback due) and
+// nothing else. When Run's context ends, new INVITEs get 503, live calls get
+// their BYE and their end «shutdown» with a callback due, within Config.Drain;
+// what could not be stored by then is found by the next start as line_lost.
+package gateway

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"nabat/dispatch"
+	"nabat/sip"
+	"nabat/sip/media"
+)
+
+// sipgo refuses to send more than UDPMTUSize-200 octets over UDP, answers
+// included, and a 200 with SDP and a few Record-Route lines is larger than its
+// default: such a call would never be answered. The variable is read without a
+// lock, so it is set before any goroutine exists.
+func init() { gosip.UDPMTUSize = 65507 + 200 }
+
+// Config is what a Gateway needs. Intake, Media and Run are mandatory.
+type Config struct {
+	Intake sip.Intake
+	Media  *media.Pool
+	Run    dispatch.RunID
+
+	// Host is what Contact and Via announce; Port is the listener's own when 0.
+	// They differ from the bound address behind address translation.
+	Host string
+	Port int
+	// Peers are the networks that may speak to us; empty: everyone.
+	Peers []netip.Prefix
+
+	Calls       int           // answered at the same time; 2000 when 0
+	Legs        int           // known at the same time, ringing and unsettled ones included; 20000 when 0
+	Messages    int           // in work at the same time; 256 when 0
+	Connections int           // TCP; 1000 when 0
+	Drain       time.Duration // for an orderly end of live calls; 5 s when 0
+
+	Log     *zap.Logger
+	Metrics prometheus.Registerer
+}
+
+// Gateway is one telephone line. It may run once at a time.
+type Gateway struct {
+	cfg      Config
+	log      *zap.Logger
+	met      *metrics
+	table    *table
+	places   chan struct{} // one token for each answered call
+	messages chan struct{} // one token for each MESSAGE in work
+	hash     tagHash
+}
+
+// New checks the configuration and starts nothing.
+func New(cfg Config) (*Gateway, error) {
+	switch {
+	case cfg.Intake == nil:
+		return nil, errors.New("gateway: no intake")
+	case cfg.Media == nil:
+		return nil, errors.New("gateway: no media pool")
+	case cfg.Run.IsZero():
+		return nil, errors.New("gateway: no run id")
+	case cfg.Calls < 0, cfg.Legs < 0, cfg.Messages < 0, cfg.Connections < 0, cfg.Drain < 0:
+		return nil, errors.New("gateway: a limit is negative")
+	}
+	cfg.Calls = cmp.Or(cfg.Calls, 2000)
+	cfg.Legs = cmp.Or(cfg.Legs, 20000)
+	cfg.Messages = cmp.Or(cfg.Messages, 256)
+	cfg.Connections = cmp.Or(cfg.Connections, 1000)
+	cfg.Drain = cmp.Or(cfg.Drain, 5*time.Second)
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	g := &Gateway{
+		cfg: cfg, log: cfg.Log.Named("sip.gateway"), met: newMetrics(cfg.Metrics),
+		table:  newTable(cfg.Legs),
+		places: make(chan struct{}, cfg.Calls), messages: make(chan struct{}, cfg.Messages),
+		hash: newTagHash(),
+	}
+	return g, nil
+}
+
+// HangUp ends a live call from the house: BYE, and the contact ended with
+// EndOperator. It returns when the call has taken the order; dispatch.ErrNotFound
+// when this process holds no such call. reason is for the log.
+func (g *Gateway) HangUp(ctx context.Context, id dispatch.ContactID, reason string) error {
+	c := g.table.byContact(id)
+	if c == nil {
+		return fmt.Errorf("hang up contact %s: %w", id, dispatch.ErrNotFound)
+	}
+	select {
+	case c.house <- sip.HangUp:
+		c.log.Info("hung up by the house", zap.String("reason", reason))
+		return nil
+	case <-c.gone:
+		return fmt.Errorf("hang up contact %s: %w", id, dispatch.ErrNotFound)
+	case <-ctx.Done():
+		return fmt.Errorf("hang up contact %s: %w", id, context.Cause(ctx))
+	}
+}
+
+// Live is how many legs the table holds.
+func (g *Gateway) Live() int { return g.table.len() }

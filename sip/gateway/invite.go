@@ -1,0 +1,358 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	gosip "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"nabat/dispatch"
+	"nabat/sip"
+	"nabat/sip/media"
+)
+
+// invite takes a new call and stays with it to its end.
+func (ln *line) invite(sc scope, req *gosip.Request, r sip.Request, tx gosip.ServerTransaction) {
+	body, f := sip.SDP(r)
+	if f != nil {
+		ln.refuse(req, tx, f)
+		return
+	}
+	if sc.ctx.Err() != nil {
+		ln.refuse(req, tx, goingAway())
+		return
+	}
+	c := ln.newCall(req, r, tx, body)
+	switch err := ln.table.add(c); {
+	case errors.Is(err, errMerged):
+		// The same INVITE by another path: RFC 3261 §8.2.2.2. The first one is served.
+		ln.refuse(req, tx, &sip.Refusal{Status: 482, Reason: "Loop Detected"})
+		return
+	case err != nil:
+		ln.log.Error("no room for another leg: INVITE refused", zap.Int("limit", ln.cfg.Legs))
+		ln.refuse(req, tx, goingAway())
+		return
+	}
+	ln.met.calls.Inc()
+	ln.met.live.Inc()
+	defer ln.met.live.Dec()
+	// What the transaction layer answers by itself (487 to the INVITE of a CANCEL)
+	// must carry the tag of our 180. OnCancel takes the transaction's lock, so that
+	// a CANCEL which comes after it sees the header.
+	tagged := *req.To()
+	tagged.Params = append(tagged.Params.Clone(), gosip.HeaderKV{K: "tag", V: c.tag})
+	req.ReplaceHeader(&tagged)
+	if !tx.OnCancel(func(*gosip.Request) { c.cancel() }) {
+		c.cancel()
+	}
+	c.serve(sc)
+}
+
+// call is one leg with everything that belongs to it. Only the goroutine in serve
+// touches the fields below «state».
+type call struct {
+	ln      *line
+	log     *zap.Logger
+	req     *gosip.Request
+	r       sip.Request
+	tx      gosip.ServerTransaction
+	contact dispatch.Contact // as it is to be stored
+	dialog  string
+	tag     string
+	by      dispatch.Actor
+
+	house     chan sip.Event // from HangUp
+	inbox     chan inbound   // requests within the dialog
+	cancelled chan struct{}  // the caller's CANCEL
+	cancel    func()         // closes it, once; called under the transaction's lock
+	slow      chan struct{}  // the first attempt to store failed
+	facts     chan fact      // to the recorder
+	stored    chan dispatch.Contact
+	recorded  chan struct{} // closed when the recorder has gone
+	gone      chan struct{} // closed when serve has returned
+
+	// state
+	leg       sip.Leg
+	remote    media.Remote
+	offerless bool // the caller left the offer to us
+	session   *media.Session
+	stopMedia context.CancelFunc
+	mediaDone chan struct{}
+	placed    bool
+	id        dispatch.ContactID // once stored
+	target    sip.Target
+	remoteSeq uint32
+	pending   *pendingOK
+	bye       chan struct{} // closed when our BYE has had its answer
+	told      bool          // the end is on its way to the recorder
+
+	timers timers
+}
+
+type timers struct {
+	slow, refresh, port, repeat, session *time.Timer
+}
+
+const (
+	ringAfter   = 300 * time.Millisecond // a commit that takes longer than this rings first
+	ringRefresh = time.Minute            // RFC 3261 §13.3.1.1: proxies forget a call after three
+	portRetry   = 250 * time.Millisecond
+)
+
+func (ln *line) newCall(req *gosip.Request, r sip.Request, tx gosip.ServerTransaction, body []byte) *call {
+	c := &call{
+		ln: ln, req: req, r: r, tx: tx, tag: ln.hash.tag(dialogKey(req)),
+		house: make(chan sip.Event), inbox: make(chan inbound), cancelled: make(chan struct{}),
+		slow: make(chan struct{}, 1), stored: make(chan dispatch.Contact, 1),
+		facts:    make(chan fact, 2), // answered and ended, never more
+		recorded: make(chan struct{}), gone: make(chan struct{}),
+		remoteSeq: req.CSeq().SeqNo,
+	}
+	c.cancel = onceClose(c.cancelled)
+	noCodec := false
+	if body == nil {
+		c.offerless = true
+	} else if remote, err := media.ParseSDP(body); err != nil {
+		noCodec = true
+	} else {
+		c.remote = remote
+	}
+	c.leg = sip.NewLeg(noCodec)
+	c.contact = dispatch.Contact{
+		ID: dispatch.NewContactID(), Kind: dispatch.ContactCall, Key: sip.ContactKey(r), Run: ln.cfg.Run,
+		Caller: sip.Caller(r), Called: sip.Called(r), Peer: req.Source(),
+		State: dispatch.ContactRinging, ReceivedAt: moment(),
+	}
+	c.by = "caller"
+	if c.contact.Caller != "" {
+		c.by = dispatch.Actor("caller:" + c.contact.Caller)
+	}
+	c.log = ln.log.With(zap.Stringer("call", c.contact.ID), zap.String("peer", c.contact.Peer))
+	c.dialog = dialogID(r.First("call-id"), c.tag, r.FromTag())
+	var contact string
+	if h := req.Contact(); h != nil {
+		contact = h.Address.String()
+	}
+	c.target = sip.DialogTarget(contact, r.List("record-route"), req.Source())
+	return c
+}
+
+// onceClose is called from sipgo's goroutines and from ours.
+func onceClose(ch chan struct{}) func() {
+	done := make(chan struct{}, 1)
+	done <- struct{}{}
+	return func() {
+		select {
+		case <-done:
+			close(ch)
+		default:
+		}
+	}
+}
+
+// serve runs the call until it has ended, its end is stored and its BYE answered.
+func (c *call) serve(sc scope) {
+	go c.record(sc.hard) // awaited by finish
+	defer c.finish()
+	defer func() {
+		if p := recover(); p != nil {
+			c.ln.met.panics.Inc()
+			c.log.Error("panic in a call", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			if !c.told {
+				c.noteEnd(dispatch.EndLineLost, true)
+			}
+		}
+	}()
+	c.startTimers()
+	defer c.stopTimers()
+	_ = c.ln.respond(c.tx, c.ln.response(c.req, 100, "Trying")) // counted there; a lost 100 costs one retransmission
+	c.loop(sc)
+}
+
+func (c *call) loop(sc scope) {
+	ending, over := sc.ctx.Done(), sc.hard.Done()
+	cancelled := (<-chan struct{})(c.cancelled)
+	recorded := (<-chan struct{})(c.recorded)
+	for c.leg.Phase != sip.Ended || recorded != nil || c.bye != nil {
+		var place chan<- struct{}
+		if c.leg.Phase == sip.Ringing && !c.placed {
+			place = c.ln.places
+		}
+		select {
+		case <-ending:
+			ending = nil
+			c.on(sc, sip.Shutdown)
+		case <-over:
+			over = nil
+			c.on(sc, sip.GiveUp)
+		case <-cancelled:
+			cancelled = nil
+			c.on(sc, sip.CallerCancel)
+		case s := <-c.stored:
+			c.id = s.ID
+			c.ln.table.bind(c.id, c)
+			c.on(sc, sip.Stored)
+			c.noteWaiting()
+		case <-recorded:
+			recorded = nil
+			c.on(sc, sip.GiveUp) // before its end only when the recorder broke
+		case place <- struct{}{}:
+			c.placed = true
+			c.ln.met.answered.Inc()
+			c.answer(sc)
+		case e := <-c.house:
+			c.on(sc, e)
+		case m := <-c.inbox:
+			c.within(sc, m)
+			close(m.done)
+		case ack := <-c.tx.Acks(): // of a caller that repeats the INVITE's branch
+			c.ack(sc, toRequest(ack), ack.CSeq())
+		case <-c.slow:
+			c.on(sc, sip.Slow)
+		case <-c.timers.slow.C:
+			c.on(sc, sip.Slow)
+		case <-c.timers.refresh.C:
+			c.ringAgain()
+		case <-c.timers.port.C:
+			c.answer(sc)
+		case <-c.timers.repeat.C:
+			c.repeat(sc)
+		case <-c.timers.session.C:
+			c.ln.met.expired.Inc()
+			c.log.Warn("session timer ran out; the call goes on")
+		case <-c.bye:
+			c.bye = nil
+		}
+	}
+}
+
+// noteWaiting tells why a stored call goes on ringing.
+func (c *call) noteWaiting() {
+	if c.leg.Phase == sip.Ringing && len(c.ln.places) == cap(c.ln.places) {
+		c.ln.met.waiting.WithLabelValues("place").Inc()
+		c.log.Warn("every place is taken; the call rings until one is free")
+	}
+}
+
+// on applies an event and does what the leg asks for.
+func (c *call) on(sc scope, e sip.Event) {
+	leg, actions := c.leg.On(e)
+	c.leg = leg
+	for _, a := range actions {
+		switch a.Kind {
+		case sip.SendRinging:
+			c.ring(sc)
+		case sip.SendRefusal:
+			c.ln.refuse(c.req, c.tx, &sip.Refusal{Status: a.Status, Reason: reasonPhrase(a.Status)})
+		case sip.SendBye:
+			c.sendBye(sc)
+		case sip.NoteAnswer:
+			c.facts <- fact{dispatch.Progress{State: dispatch.ContactAnswered, At: moment()}, dispatch.System}
+			c.log.Info("call answered", zap.String("codec", string(c.remote.Codec)))
+		case sip.NoteEnd:
+			c.noteEnd(a.Reason, a.Callback)
+		}
+	}
+}
+
+func reasonPhrase(status int) string {
+	switch status {
+	case 480:
+		return "Temporarily Unavailable"
+	case 487:
+		return "Request Terminated"
+	case 488:
+		return "Not Acceptable Here"
+	case 503:
+		return "Service Unavailable"
+	}
+	return "Error " + strconv.Itoa(status)
+}
+
+// noteEnd hands the end to the recorder and lets go of place and sound.
+func (c *call) noteEnd(why dispatch.EndReason, callback bool) {
+	c.told = true
+	by := dispatch.System
+	if why == dispatch.EndCallerHungUp || why == dispatch.EndCancelled {
+		by = c.by
+	}
+	c.facts <- fact{dispatch.Progress{State: dispatch.ContactEnded, At: moment(), Reason: why, CallbackDue: callback}, by}
+	close(c.facts)
+	c.pending = nil
+	c.ln.met.ended.WithLabelValues(string(why)).Inc()
+	c.log.Info("call ended", zap.String("reason", string(why)))
+	c.release()
+}
+
+// release gives back the sound and the place.
+func (c *call) release() {
+	if c.stopMedia != nil {
+		c.stopMedia()
+		<-c.mediaDone
+		c.stopMedia = nil
+	}
+	if c.session != nil {
+		c.session.Close()
+	}
+	if c.placed {
+		c.placed = false
+		<-c.ln.places
+		c.ln.met.answered.Dec()
+	}
+}
+
+// finish is the last thing of a call, whatever ended it.
+func (c *call) finish() {
+	if !c.told { // a panic before the end was told
+		close(c.facts)
+		c.release()
+	}
+	<-c.recorded
+	if c.bye != nil {
+		<-c.bye
+	}
+	c.ln.table.remove(c, c.id)
+	close(c.gone)
+}
+
+func (c *call) startTimers() {
+	c.timers = timers{
+		slow: time.NewTimer(ringAfter), refresh: time.NewTimer(ringRefresh),
+		port: stopped(), repeat: stopped(), session: stopped(),
+	}
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+func (c *call) stopTimers() {
+	for _, t := range []*time.Timer{c.timers.slow, c.timers.refresh, c.timers.port, c.timers.repeat, c.timers.session} {
+		t.Stop()
+	}
+}
+
+// sessionHeaders grants the caller's session timer with the caller as the one
+// who refreshes (RFC 4028 §9), and watches it. An interval below the floor of
+// 90 s, or one that we would have to refresh, is not granted, which is no refusal.
+func (c *call) sessionHeaders(r sip.Request) []gosip.Header {
+	value := r.First("session-expires")
+	number, params, _ := strings.Cut(value, ";")
+	n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 31)
+	if err != nil || n < 90 || strings.Contains(strings.ToLower(params), "refresher=uas") ||
+		!r.Has("supported", "timer") && !r.Has("require", "timer") {
+		return nil
+	}
+	c.timers.session.Reset(time.Duration(n) * time.Second)
+	return []gosip.Header{
+		gosip.NewHeader("Session-Expires", strconv.FormatUint(n, 10)+";refresher=uac"),
+		gosip.NewHeader("Require", "timer"),
+	}
+}

@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"strconv"
+
+	gosip "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"nabat/sip"
+)
+
+// toRequest turns sipgo's message into text that package sip judges.
+func toRequest(req *gosip.Request) sip.Request {
+	r := sip.Request{Method: string(req.Method), URI: req.Recipient.String(), Version: req.SipVersion, Body: req.Body()}
+	for _, h := range req.Headers() {
+		r.Headers = append(r.Headers, sip.Header{Name: sip.HeaderName(h.Name()), Value: h.Value()})
+	}
+	return r
+}
+
+// filter looks at raw input before the parser. A datagram from a stranger leaves
+// no trace (sipgo remembers every source it reads from), one with a bare line
+// feed among its headers is not parsed, because sipgo echoes headers on its own
+// in a few answers. A TCP stream arrives in pieces and is judged after parsing.
+func (ln *line) filter(info gosip.TransportReadProps, data []byte) ([]byte, error) {
+	if !ln.known(info.RemoteAddr) {
+		ln.met.dropped.WithLabelValues("stranger").Inc()
+		return nil, nil
+	}
+	if info.Transport == "UDP" {
+		head, _, _ := bytes.Cut(data, []byte("\r\n\r\n"))
+		for i, b := range head {
+			if b == 0 || b == '\n' && (i == 0 || head[i-1] != '\r') {
+				ln.met.dropped.WithLabelValues("bare line feed").Inc()
+				return nil, nil
+			}
+		}
+	}
+	return data, nil
+}
+
+func (ln *line) known(a net.Addr) bool {
+	if len(ln.cfg.Peers) == 0 {
+		return true
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return false
+	}
+	for _, p := range ln.cfg.Peers {
+		if p.Contains(ap.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// response builds an answer of ours.
+func (ln *line) response(req *gosip.Request, status int, reason string, extra ...gosip.Header) *gosip.Response {
+	res := gosip.NewResponseFromRequest(req, status, reason, nil)
+	res.SipVersion = "SIP/2.0" // not what the request claimed
+	if via := res.Via(); via != nil {
+		// RFC 3261 §18.2.1: tell the sender where it really comes from. The library
+		// does so only when rport asks for it.
+		if host, _, err := net.SplitHostPort(req.Source()); err == nil && host != via.Host && !via.Params.Has("received") {
+			via.Params.Add("received", host)
+		}
+	}
+	if to := res.To(); to != nil && status > 100 && req.To() != nil && !req.To().Params.Has("tag") {
+		to.Params.Add("tag", ln.hash.tag(dialogKey(req)))
+	}
+	for _, h := range extra {
+		res.AppendHeader(h)
+	}
+	res.AppendHeader(gosip.NewHeader("Server", "nabat"))
+	return res
+}
+
+// dialogKey is what the To tag is made of: the same for every copy of a request.
+func dialogKey(req *gosip.Request) string {
+	var key string
+	if h := req.CallID(); h != nil {
+		key = h.Value()
+	}
+	if h := req.From(); h != nil {
+		tag, _ := h.Params.Get("tag")
+		key += "\x00" + tag
+	}
+	if h := req.CSeq(); h != nil {
+		key += "\x00" + strconv.FormatUint(uint64(h.SeqNo), 10)
+	}
+	return key
+}
+
+// respond sends an answer within its transaction. An answer that cannot be sent
+// is counted; what that means for a call is the caller's decision.
+func (ln *line) respond(tx gosip.ServerTransaction, res *gosip.Response) error {
+	err := tx.Respond(res)
+	if err != nil {
+		ln.met.respondErrors.Inc()
+		ln.log.Debug("answer not sent", zap.Int("status", res.StatusCode), zap.Error(err))
+	}
+	return err
+}
+
+// refuse answers with a refusal. Nothing is kept of it but, for an INVITE, the
+// transaction that waits for the ACK.
+func (ln *line) refuse(req *gosip.Request, tx gosip.ServerTransaction, f *sip.Refusal) {
+	if f.Status == 0 || req.Method == gosip.ACK {
+		ln.met.dropped.WithLabelValues("malformed").Inc()
+		tx.Terminate()
+		return
+	}
+	ln.met.refused.WithLabelValues(strconv.Itoa(f.Status)).Inc()
+	var extra []gosip.Header
+	for _, h := range f.Headers {
+		extra = append(extra, gosip.NewHeader(h.Name, h.Value))
+	}
+	_ = ln.respond(tx, ln.response(req, f.Status, f.Reason, extra...)) // counted there; the peer repeats
+	if req.Method != gosip.INVITE {
+		tx.Terminate()
+	}
+}
+
+func abilities() []gosip.Header {
+	return []gosip.Header{
+		gosip.NewHeader("Allow", sip.Allow),
+		gosip.NewHeader("Accept", sip.Accept),
+		gosip.NewHeader("Supported", sip.Supported),
+	}
+}
+
+// announced is our host and port for Contact and Via.
+func (ln *line) announced(transport string) (host string, port int) {
+	var local net.Addr
+	if transport == "TCP" && ln.tcp != nil {
+		local = ln.tcp.Addr()
+	} else if ln.udp != nil {
+		local = ln.udp.LocalAddr()
+	}
+	host, port = ln.cfg.Host, ln.cfg.Port
+	if local == nil {
+		return host, port
+	}
+	h, p, err := net.SplitHostPort(local.String())
+	if err != nil {
+		return host, port
+	}
+	if host == "" {
+		host = h
+	}
+	if port == 0 {
+		port, _ = strconv.Atoi(p)
+	}
+	return host, port
+}
+
+// contactHeader is where requests within the dialog reach us, by the transport
+// that the INVITE came by.
+func (ln *line) contactHeader(transport string) gosip.Header {
+	host, port := ln.announced(transport)
+	uri := "<sip:112@" + net.JoinHostPort(host, strconv.Itoa(port))
+	if transport == "TCP" {
+		uri += ";transport=tcp"
+	}
+	return gosip.NewHeader("Contact", uri+">")
+}
