@@ -3,6 +3,7 @@ package alarms_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -107,9 +108,7 @@ func (s *memStore) SaveSeen(_ context.Context, at map[dispatch.PanelID]time.Time
 			return err
 		}
 	}
-	for id, t := range at {
-		s.seen[id] = t
-	}
+	maps.Copy(s.seen, at)
 	return nil
 }
 
