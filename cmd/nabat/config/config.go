@@ -1,0 +1,124 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Base is what every command needs to find the engine's data.
+type Base struct {
+	Data     string   `default:"./data" env:"NABAT_DATA" placeholder:"DIR" help:"${key_data}"`
+	Postgres Postgres `embed:"" prefix:"postgres-" envprefix:"NABAT_POSTGRES_"`
+	Kafka    Kafka    `embed:"" prefix:"kafka-" envprefix:"NABAT_KAFKA_"`
+	Log      Log      `embed:"" prefix:"log-" envprefix:"NABAT_LOG_"`
+}
+
+// Postgres is the city's own server (URL), or the embedded one (Port).
+type Postgres struct {
+	URL  string `env:"URL" placeholder:"postgres://…" help:"${key_postgres_url}"`
+	Port Port   `default:"5433" env:"PORT" help:"${key_postgres_port}"`
+	// UnsafeSettings is for the kill test, which must show that a server that
+	// forgets is found out. Hidden, and named so that nobody takes it by mistake.
+	UnsafeSettings map[string]string `hidden:"" env:"UNSAFE_SETTINGS_THAT_LOSE_ALARMS" name:"unsafe-settings-that-lose-alarms" help:"${key_postgres_unsafe}"`
+}
+
+// Kafka is the city's own brokers, or the embedded one.
+type Kafka struct {
+	Brokers []HostPort `env:"BROKERS" placeholder:"HOST:PORT,…" help:"${key_kafka_brokers}"`
+	Port    Port       `default:"9092" env:"PORT" help:"${key_kafka_port}"`
+}
+
+// Log says how much is written and in which form.
+type Log struct {
+	Level  string `default:"info" enum:"debug,info,warn,error" env:"LEVEL" help:"${key_log_level}"`
+	Format string `default:"auto" enum:"auto,console,json" env:"FORMAT" help:"${key_log_format}"`
+}
+
+// Config is everything an engine can be told.
+type Config struct {
+	Base   `embed:""`
+	Listen netip.Addr `default:"127.0.0.1" env:"NABAT_LISTEN" placeholder:"IP" help:"${key_listen}"`
+
+	SIP     SIP     `embed:"" prefix:"sip-" envprefix:"NABAT_SIP_"`
+	RTP     RTP     `embed:"" prefix:"rtp-" envprefix:"NABAT_RTP_"`
+	Alarms  Alarms  `embed:"" prefix:"alarms-" envprefix:"NABAT_ALARMS_"`
+	Console Console `embed:"" prefix:"console-" envprefix:"NABAT_CONSOLE_"`
+	Ops     Ops     `embed:"" prefix:"ops-" envprefix:"NABAT_OPS_"`
+	Drain   Drain   `embed:"" prefix:"drain-" envprefix:"NABAT_DRAIN_"`
+}
+
+// SIP is where callers' trunks connect.
+type SIP struct {
+	UDP Address `default:":5060" env:"UDP" help:"${key_sip_udp}"`
+	TCP Address `default:":5060" env:"TCP" help:"${key_sip_tcp}"`
+}
+
+// RTP is where voice arrives.
+type RTP struct {
+	Ports PortRange `default:"20000-29999" env:"PORTS" placeholder:"FIRST-LAST" help:"${key_rtp_ports}"`
+	// Announce is what SDP names when it differs from the bound address.
+	Announce string `env:"ANNOUNCE" placeholder:"IP" help:"${key_rtp_announce}"`
+}
+
+// Alarms is where facility panels connect.
+type Alarms struct {
+	UDP Address `default:":12000" env:"UDP" help:"${key_alarms_udp}"`
+	TCP Address `default:":12000" env:"TCP" help:"${key_alarms_tcp}"`
+}
+
+// Console is the operators' page and the API.
+type Console struct {
+	Address Address `default:":8112" env:"ADDRESS" help:"${key_console_address}"`
+	Cert    string  `env:"CERT" type:"path" placeholder:"FILE" help:"${key_console_cert}"`
+	Key     string  `env:"KEY" type:"path" placeholder:"FILE" help:"${key_console_key}"`
+}
+
+// Ops is health and metrics.
+type Ops struct {
+	Address Address `default:":9112" env:"ADDRESS" help:"${key_ops_address}"`
+}
+
+// Drain bounds the steps of a stop.
+type Drain struct {
+	Intake   time.Duration `default:"10s" env:"INTAKE" help:"${key_drain_intake}"`
+	Relay    time.Duration `default:"10s" env:"RELAY" help:"${key_drain_relay}"`
+	Console  time.Duration `default:"5s" env:"CONSOLE" help:"${key_drain_console}"`
+	Database time.Duration `default:"30s" env:"DATABASE" help:"${key_drain_database}"`
+}
+
+// Validate checks what one value cannot know of another. Kong calls it.
+func (c Config) Validate() error {
+	var errs error
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"drain-intake", c.Drain.Intake}, {"drain-relay", c.Drain.Relay},
+		{"drain-console", c.Drain.Console}, {"drain-database", c.Drain.Database},
+	} {
+		if d.d <= 0 {
+			errs = errors.Join(errs, fmt.Errorf("--%s: a stop needs more than %s", d.name, d.d))
+		}
+	}
+	if (c.Console.Cert == "") != (c.Console.Key == "") {
+		errs = errors.Join(errs, errors.New("--console-cert and --console-key go together"))
+	}
+	if c.RTP.Announce != "" {
+		if _, err := netip.ParseAddr(c.RTP.Announce); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("--rtp-announce: %q is not an IP address", c.RTP.Announce))
+		}
+	}
+	return errs
+}
+
+// Bind is the address to listen on: the one given, or its port on --listen.
+// Empty for a listener that is off.
+func (c Config) Bind(a Address) string { return a.on(c.Listen) }
+
+// ConsoleTLS says whether the console must speak HTTPS: as soon as it can be
+// reached from elsewhere, or a certificate was given.
+func (c Config) ConsoleTLS() bool {
+	return c.Console.Cert != "" || !loopback(c.Bind(c.Console.Address))
+}

@@ -1,0 +1,176 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// load reads a configuration the way a command does.
+func load(t *testing.T, yaml string, args ...string) (Config, error) {
+	t.Helper()
+	var c Config
+	opts := []kong.Option{Help(LangEnglish)}
+	if yaml != "" {
+		path := filepath.Join(t.TempDir(), "nabat.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(yaml), 0o600))
+		f, err := Load(path)
+		if err != nil {
+			return c, err
+		}
+		opts = append(opts, kong.Resolvers(f))
+	}
+	app, err := kong.New(&c, opts...)
+	require.NoError(t, err)
+	_, err = app.Parse(args)
+	return c, err
+}
+
+func TestDefaultsAreLoopbackAndTheDocumentedPorts(t *testing.T) {
+	c, err := load(t, "")
+	require.NoError(t, err)
+	require.Equal(t, "./data", c.Data)
+	require.Equal(t, "127.0.0.1:5060", c.Bind(c.SIP.UDP))
+	require.Equal(t, "127.0.0.1:5060", c.Bind(c.SIP.TCP))
+	require.Equal(t, "127.0.0.1:12000", c.Bind(c.Alarms.UDP))
+	require.Equal(t, "127.0.0.1:12000", c.Bind(c.Alarms.TCP))
+	require.Equal(t, "127.0.0.1:8112", c.Bind(c.Console.Address))
+	require.Equal(t, "127.0.0.1:9112", c.Bind(c.Ops.Address))
+	require.Equal(t, PortRange{20000, 29999}, c.RTP.Ports)
+	require.Equal(t, Port(5433), c.Postgres.Port)
+	require.Equal(t, Port(9092), c.Kafka.Port)
+	require.Equal(t, 30*time.Second, c.Drain.Database)
+	require.False(t, c.ConsoleTLS())
+}
+
+// Not parallel: the environment is the process's.
+func TestCommandLineOverEnvironmentOverFileOverDefault(t *testing.T) {
+	const yaml = "data: /file\nsip:\n  udp: :1\n  tcp: :1\nlog: {level: warn}\n"
+	t.Setenv("NABAT_SIP_UDP", ":2")
+	t.Setenv("NABAT_SIP_TCP", ":2")
+	c, err := load(t, yaml, "--sip-udp", ":3")
+	require.NoError(t, err)
+	require.Equal(t, ":3", c.SIP.UDP.String())
+	require.Equal(t, ":2", c.SIP.TCP.String())
+	require.Equal(t, "/file", c.Data)
+	require.Equal(t, "warn", c.Log.Level)
+	require.Equal(t, ":12000", c.Alarms.UDP.String())
+}
+
+func TestEveryKeyHasAllThreeNames(t *testing.T) {
+	known, err := keys()
+	require.NoError(t, err)
+	for name, flag := range known {
+		if flag.Hidden {
+			continue
+		}
+		require.Equal(t, []string{"NABAT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, flag.Tag.Envs, name)
+		require.NotEmpty(t, flag.Help, name)
+	}
+}
+
+func TestWholeFile(t *testing.T) {
+	c, err := load(t, `
+# a city
+data: /srv/nabat
+listen: 0.0.0.0
+postgres:
+  url: "postgres://nabat@db/nabat"
+kafka:
+  brokers:
+    - k1:9092
+    - k2:9092
+sip: {udp: "10.0.0.1:5060", tcp: off}
+rtp:
+  ports: 30000-30999
+drain:
+  intake: 1m30s
+`)
+	require.NoError(t, err)
+	require.Equal(t, []HostPort{"k1:9092", "k2:9092"}, c.Kafka.Brokers)
+	require.Equal(t, "10.0.0.1:5060", c.Bind(c.SIP.UDP))
+	require.Empty(t, c.Bind(c.SIP.TCP))
+	require.Equal(t, "0.0.0.0:12000", c.Bind(c.Alarms.TCP))
+	require.Equal(t, 90*time.Second, c.Drain.Intake)
+	require.True(t, c.ConsoleTLS())
+}
+
+func TestFaultsCarryLineColumnAndReason(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		yaml         string
+		line, column int
+		says         string
+	}{
+		{"data: x\nsip:\n  upd: :5060\n", 3, 3, `unknown key "sip.upd"; did you mean "sip.udp"?`},
+		{"colour: red\n", 1, 1, `unknown key "colour"`},
+		{"sip:\n  udp: nowhere\n", 2, 8, `"nowhere" is not an address`},
+		{"sip:\n  udp: :70000\n", 2, 8, "is not a port"},
+		{"sip:\n  udp: example.org:5060\n", 2, 8, "is not an IP address"},
+		{"listen: everywhere\n", 1, 9, "listen"},
+		{"drain:\n  intake: 10 apples\n", 2, 11, "drain.intake"},
+		{"log:\n  level: loud\n", 2, 10, "is none of debug, info, warn, error"},
+		{"rtp:\n  ports: 30000\n", 2, 10, "range of ports"},
+		{"data:\n  - a\n  - b: c\n", 2, 3, "expected a plain value"},
+		{"data: a\ndata: b\n", 2, 1, ""},
+		{"data: [a\n", 1, 7, ""},
+		{"just text\n", 1, 1, "expected keys and values"},
+		{"kafka:\n  brokers: [k1]\n", 2, 12, "is not an address like broker1:9092"},
+		{"sip-udp: :5060\n", 1, 1, "unknown key"},
+	} {
+		_, err := parse("nabat.yaml", []byte(c.yaml))
+		fault, ok := errors.AsType[*FileError](err)
+		require.True(t, ok, "%q: %v", c.yaml, err)
+		require.Equal(t, c.line, fault.Line, "%q: %v", c.yaml, err)
+		require.Equal(t, c.column, fault.Column, "%q: %v", c.yaml, err)
+		require.Contains(t, fault.Reason, c.says)
+		require.Contains(t, err.Error(), "nabat.yaml:")
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := parse("f", []byte("one: 1\ntwo: 2\n"))
+	require.ErrorContains(t, err, "f:1:1")
+	require.ErrorContains(t, err, "f:2:1")
+}
+
+func TestBadFlagsAndPairs(t *testing.T) {
+	for _, args := range [][]string{
+		{"--sip-udp", "x"}, {"--no-such"}, {"--listen", "host.example"}, {"--drain-intake", "0s"},
+		{"--console-cert", "a.pem"}, {"--rtp-announce", "x"}, {"--log-level", "loud"}, {"--postgres-port", "-1"},
+	} {
+		_, err := load(t, "", args...)
+		require.Error(t, err, args)
+	}
+}
+
+func TestLang(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, LangRussian, Lang("", "C.UTF-8"))
+	require.Equal(t, LangEnglish, Lang("", "en_GB.UTF-8"))
+	require.Equal(t, LangRussian, Lang("ru_RU.UTF-8", "en_US"))
+}
+
+func FuzzAddress(f *testing.F) {
+	for _, s := range []string{":5060", "127.0.0.1:0", "[::1]:5060", "off", "x:1", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var a, b Address
+		if a.UnmarshalText([]byte(s)) != nil {
+			return
+		}
+		require.NoError(t, b.UnmarshalText([]byte(a.String())))
+		require.Equal(t, a, b)
+	})
+}
