@@ -40,7 +40,7 @@ func loadAccess(data string) (a access, made bool, err error) {
 			Admin: adminRole, AdminPassword: rand.Text(),
 			Role: roleName, RolePassword: rand.Text(), Database: database,
 		}
-		return a, true, writePrivate(path, a)
+		return a, true, WritePrivate(path, a)
 	}
 	if err != nil {
 		return a, false, err
@@ -54,9 +54,9 @@ func loadAccess(data string) (a access, made bool, err error) {
 	return a, false, nil
 }
 
-// writePrivate puts v into a file that only we may read and that is whole or
+// WritePrivate puts v into a file that only we may read and that is whole or
 // absent, whenever the power goes.
-func writePrivate(path string, v any) error {
+func WritePrivate(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err

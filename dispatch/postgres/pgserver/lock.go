@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // ErrLocked says that another process holds the data directory.
@@ -22,7 +23,7 @@ func Acquire(path string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := exclusive(f); err != nil {
 		defer f.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -39,6 +40,18 @@ func Acquire(path string) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
+// exclusive tries for a moment: Held of another process may have its glance.
+func exclusive(f *os.File) error {
+	var err error
+	for range 5 {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(pollEvery)
+	}
+	return err
+}
+
 func writeAt(f *os.File, s string) error {
 	_, err := f.WriteAt([]byte(s), 0)
 	return err
@@ -47,3 +60,22 @@ func writeAt(f *os.File, s string) error {
 // Release lets the next one in. The file stays: removing it would let two
 // processes lock two files of the same name.
 func (l *Lock) Release() error { return l.file.Close() }
+
+// Held says whether somebody has the lock at path. It takes no lock that would
+// be in a starting engine's way: it asks for a shared one and drops it at once,
+// which Acquire retries past.
+func Held(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
+}

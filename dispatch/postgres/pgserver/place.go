@@ -200,10 +200,12 @@ func settle(data string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Passable, so that the server's user gets through to the cluster;
-	// everything private in it is 0600.
-	if err := mkdirPassable(abs); err != nil {
+	if err := MakeData(abs); err != nil {
 		return "", err
 	}
 	return filepath.EvalSymlinks(abs)
 }
+
+// MakeData makes a data directory if it is missing: passable, so that the
+// server's user gets through to the cluster; everything private in it is 0600.
+func MakeData(dir string) error { return mkdirPassable(dir) }
