@@ -169,6 +169,3 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 	}
 	next(huma.WithValue(ctx, visitKey{}, v))
 }
-
-// fail answers an operation with a problem.
-func (s *Server) fail(what string, err error) error { return s.problem(what, err) }

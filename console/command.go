@@ -208,14 +208,14 @@ func (k *clerk) carry(ctx context.Context, p Person, c Command) *Fault {
 		// resend does not suddenly succeed an hour later.
 		out = outcome{Error: f}
 		return card, nil, dispatch.ErrUnchanged
-	}, func() []byte { return out.write() })
+	}, out.write)
 	if err != nil {
 		return k.fault("carry out command", err)
 	}
 	return read(stored)
 }
 
-func (o outcome) write() []byte {
+func (o *outcome) write() []byte {
 	b, err := json.Marshal(o)
 	if err != nil {
 		panic("console: outcome: " + err.Error()) // strings and a bool

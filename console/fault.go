@@ -10,7 +10,7 @@ import (
 )
 
 // Fault is why something was refused, for a program (code, field) and for people.
-type Fault struct {
+type Fault struct { //nolint:errname // it is a part of answers first, and an error on its way there
 	Code  string `json:"code" doc:"invalid, forbidden, not_found, conflict, busy, unavailable, denied, too_many, internal"`
 	Field string `json:"field,omitempty" doc:"the field that is wrong"`
 	RU    string `json:"ru"`

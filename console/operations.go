@@ -63,7 +63,7 @@ func (s *Server) accountOperations(api huma.API) {
 				seconds := int(many.wait/time.Second) + 1
 				return nil, huma.ErrorWithHeaders(s.problem("log in", err), http.Header{"Retry-After": {strconv.Itoa(seconds)}})
 			case err != nil:
-				return nil, s.fail("log in", err)
+				return nil, s.problem("log in", err)
 			}
 			return &cookieOutput[Me]{*sessionCookie(cookie, int(SessionLife/time.Second)), p.me()}, nil
 		})
@@ -75,7 +75,7 @@ func (s *Server) accountOperations(api huma.API) {
 			return &cleared{*sessionCookie("", -1)}, nil // a token is revoked, not logged out
 		}
 		if err := s.store.EndSession(ctx, p.Key); err != nil {
-			return nil, s.fail("log out", err)
+			return nil, s.problem("log out", err)
 		}
 		s.hub.evict(p.Key)
 		return &cleared{*sessionCookie("", -1)}, nil
@@ -95,11 +95,15 @@ func (s *Server) accountOperations(api huma.API) {
 		})
 }
 
-type idInput struct {
+// IDInput and PageInput are exported because huma fills embedded structs only then.
+
+// IDInput names one thing.
+type IDInput struct {
 	ID string `path:"id" format:"uuid"`
 }
 
-type sliceInput struct {
+// PageInput is what every list takes.
+type PageInput struct {
 	Limit  int       `query:"limit" minimum:"1" maximum:"500" default:"50"`
 	Cursor string    `query:"cursor" maxLength:"64" doc:"«next» of the page before"`
 	From   time.Time `query:"from" doc:"inclusive"`
@@ -108,7 +112,7 @@ type sliceInput struct {
 
 // slice asks for one row more than the page shows, which tells whether there is
 // a next page.
-func (in sliceInput) slice(kind byte) (Slice, error) {
+func (in PageInput) slice(kind byte) (Slice, error) {
 	after, err := readCursor(kind, in.Cursor)
 	return Slice{From: in.From, To: in.To, After: after, Limit: in.Limit + 1}, err
 }
@@ -120,15 +124,15 @@ type List[T any] struct {
 }
 
 type incidentsInput struct {
-	sliceInput
+	PageInput
 	Status   string `query:"status" enum:"open,draft,registered,dispatched,under_way,worked,closed,reopened,cancelled"`
 	Facility string `query:"facility" maxLength:"100" doc:"the registry's own code"`
 	Service  string `query:"service" pattern:"^[a-z][a-z0-9_-]{0,31}$" maxLength:"32"`
 }
 
 type incidentEventsInput struct {
-	idInput
-	sliceInput
+	IDInput
+	PageInput
 }
 
 // Kinds of cursor.
@@ -146,19 +150,19 @@ func (s *Server) incidentOperations(api huma.API) {
 		func(ctx context.Context, in *incidentsInput) (*body[List[Incident]], error) {
 			list, err := s.incidents(ctx, visitor(ctx).person, *in)
 			if err != nil {
-				return nil, s.fail("list incidents", err)
+				return nil, s.problem("list incidents", err)
 			}
 			return &body[List[Incident]]{list}, nil
 		})
 	huma.Register(api, operation(http.MethodGet, "/api/v1/incidents/{id}", "incident", "Одна карточка / One incident"),
-		func(ctx context.Context, in *idInput) (*body[*Incident], error) {
+		func(ctx context.Context, in *IDInput) (*body[*Incident], error) {
 			id, err := dispatch.ParseIncidentID(in.ID)
 			if err != nil {
-				return nil, s.fail("read incident", dispatch.ErrNotFound)
+				return nil, s.problem("read incident", dispatch.ErrNotFound)
 			}
 			v, err := s.clerk.view(ctx, visitor(ctx).person, id)
 			if err != nil {
-				return nil, s.fail("read incident", err)
+				return nil, s.problem("read incident", err)
 			}
 			return &body[*Incident]{v}, nil
 		})
@@ -166,7 +170,7 @@ func (s *Server) incidentOperations(api huma.API) {
 		func(ctx context.Context, in *incidentEventsInput) (*body[List[Event]], error) {
 			list, err := s.incidentEvents(ctx, visitor(ctx).person, *in)
 			if err != nil {
-				return nil, s.fail("read journal", err)
+				return nil, s.problem("read journal", err)
 			}
 			return &body[List[Event]]{list}, nil
 		})
@@ -259,26 +263,26 @@ func (s *Server) incidentEvents(ctx context.Context, p Person, in incidentEvents
 }
 
 type contactsInput struct {
-	sliceInput
+	PageInput
 	Status string `query:"status" enum:"ringing,answered,ended"`
 }
 
 type notificationsInput struct {
-	sliceInput
+	PageInput
 	Account  string `query:"account" maxLength:"100"`
 	Facility string `query:"facility" maxLength:"100" doc:"the registry's own code"`
 }
 
-type facilitiesInput struct{ sliceInput }
+type facilitiesInput struct{ PageInput }
 
 type panelsInput struct {
-	sliceInput
+	PageInput
 	Account  string `query:"account" maxLength:"100"`
 	Facility string `query:"facility" maxLength:"100" doc:"the registry's own code"`
 }
 
 // listed registers a list whose rows come from one read.
-func listed[In, Row, View any](s *Server, api huma.API, id, summary string, kind byte, slice func(In) sliceInput,
+func listed[In, Row, View any](s *Server, api huma.API, id, summary string, kind byte, slice func(In) PageInput,
 	read func(context.Context, In, Slice) ([]Row, error), at func(Row) Position, view func(Row) View,
 ) {
 	// Duty officers see incidents of their own service only, so no list beside those.
@@ -286,11 +290,11 @@ func listed[In, Row, View any](s *Server, api huma.API, id, summary string, kind
 	huma.Register(api, op, func(ctx context.Context, in *In) (*body[List[View]], error) {
 		sl, err := slice(*in).slice(kind)
 		if err != nil {
-			return nil, s.fail("list "+id, err)
+			return nil, s.problem("list "+id, err)
 		}
 		rows, err := read(ctx, *in, sl)
 		if err != nil {
-			return nil, s.fail("list "+id, err)
+			return nil, s.problem("list "+id, err)
 		}
 		rows, next := page(rows, sl.Limit-1, kind, at)
 		views := make([]View, len(rows))
@@ -305,26 +309,26 @@ func asIs[T any](v T) T { return v }
 
 func (s *Server) listOperations(api huma.API) {
 	listed(s, api, "contacts", "Обращения, новые сначала / Contacts, newest first", cursorContacts,
-		func(in contactsInput) sliceInput { return in.sliceInput },
+		func(in contactsInput) PageInput { return in.PageInput },
 		func(ctx context.Context, in contactsInput, sl Slice) ([]dispatch.Contact, error) {
 			return s.store.Contacts(ctx, ContactFilter{sl, in.Status})
 		},
 		func(c dispatch.Contact) Position { return Position{At: c.ReceivedAt, ID: [16]byte(c.ID)} }, contactView)
 	listed(s, api, "notifications", "Извещения, новые сначала / Notifications, newest first", cursorNotifications,
-		func(in notificationsInput) sliceInput { return in.sliceInput },
+		func(in notificationsInput) PageInput { return in.PageInput },
 		func(ctx context.Context, in notificationsInput, sl Slice) ([]Notification, error) {
 			account := strings.ToUpper(in.Account) // as panels are registered
 			return s.store.Notifications(ctx, NotificationFilter{sl, account, in.Facility})
 		},
 		func(n Notification) Position { return Position{At: n.ReceivedAt, ID: [16]byte(n.ID)} }, asIs[Notification])
 	listed(s, api, "facilities", "Объекты, новые сначала / Facilities, newest first", cursorFacilities,
-		func(in facilitiesInput) sliceInput { return in.sliceInput },
+		func(in facilitiesInput) PageInput { return in.PageInput },
 		func(ctx context.Context, _ facilitiesInput, sl Slice) ([]Facility, error) {
 			return s.store.Facilities(ctx, sl)
 		},
 		func(f Facility) Position { return Position{At: f.CreatedAt, ID: f.UUID} }, asIs[Facility])
 	listed(s, api, "panels", "Приборы, новые сначала / Panels, newest first", cursorPanels,
-		func(in panelsInput) sliceInput { return in.sliceInput },
+		func(in panelsInput) PageInput { return in.PageInput },
 		func(ctx context.Context, in panelsInput, sl Slice) ([]Panel, error) {
 			account := strings.ToUpper(in.Account)
 			return s.store.Panels(ctx, PanelFilter{sl, account, in.Facility})

@@ -49,7 +49,7 @@ func pages(files fs.FS) http.Handler {
 			}
 			w.Header().Set("Cache-Control", cache)
 			server.ServeHTTP(w, r)
-		case isFile || !strings.Contains(path.Base(name), ".") || name == ".":
+		case isFile || name == "" || !strings.Contains(path.Base(name), "."):
 			w.Header().Set("Cache-Control", "no-cache")
 			http.ServeFileFS(w, withPath(r, "/"), files, "index.html")
 		default:

@@ -9,7 +9,7 @@ import (
 )
 
 // Problem is how the API says no: RFC 9457, with the same words in two languages.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it so
 	Type   string          `json:"type" doc:"always about:blank: «code» tells the cases apart"`
 	Title  string          `json:"title" doc:"Russian / English"`
 	Status int             `json:"status"`

@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"strings"
 	"time"
 
@@ -104,6 +105,14 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
+// finite leaves out what JSON cannot say.
+func finite(f *float64) *float64 {
+	if f == nil || math.IsNaN(*f) || math.IsInf(*f, 0) {
+		return nil
+	}
+	return f
+}
+
 func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // incident is a card as an audience sees it. A duty officer sees who else got
@@ -113,7 +122,7 @@ func (a audience) incident(c dispatch.Card, contacts []dispatch.Contact) Inciden
 	v := Incident{
 		ID: c.ID, Number: c.Number, State: c.State, Origin: c.Origin, Type: c.Type, Class: c.Class,
 		FacilityID: c.FacilityCode, FacilityName: c.FacilityName, UnknownFacility: c.UnknownFacility,
-		Place: c.Place, District: c.District, Lat: c.Lat, Lon: c.Lon,
+		Place: c.Place, District: c.District, Lat: finite(c.Lat), Lon: finite(c.Lon),
 		Description: c.Description, Caller: c.Caller, OpenedAt: utc(c.OpenedAt),
 		RegisteredAt: known(c.RegisteredAt), ClosedAt: known(c.ClosedAt), CloseReason: c.CloseReason,
 		LastSignalAt: known(c.LastSignalAt), Version: c.Version,
@@ -160,7 +169,7 @@ func (a audience) event(e dispatch.Event) Event {
 		Seq: e.Seq, ID: e.ID, Incident: e.Incident, Version: e.Version, At: utc(e.At),
 		Actor: e.Actor, Kind: e.Kind, Hash: hex.EncodeToString(e.Hash[:]),
 	}
-	if len(e.Data) == 0 {
+	if len(e.Data) == 0 || !json.Valid(e.Data) { // erased, or tampered with
 		return v
 	}
 	if a.service == "" {

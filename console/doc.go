@@ -1,0 +1,55 @@
+// Package console is the server half of the consoles: the HTTP API, accounts and
+// roles, commands, and what each screen is sent.
+//
+// # HTTP
+//
+// Handler answers everything on the console's address: the application (/), the
+// API (/api/v1/…, described in OpenAPI 3.1 at /api/openapi.json) and, handed in
+// by package console/ws, the websocket (/ws). Lists answer {items, next}, newest
+// first, by a cursor over (time, id); unknown, repeated and empty parameters are
+// refused. Errors are application/problem+json with a code, in Russian and
+// English. A notification's raw frame is shown as lower-case hex.
+//
+// # Who may do what
+//
+//	operator       every incident; save, send, closeWithoutResponse, hangUp
+//	duty:<service> incidents that have its assignment, trimmed; reply for its own
+//	supervisor     everything
+//	admin, auditor read everything, change nothing
+//
+// A duty officer sees who else got a card and how far they are, but not the other
+// services' words, order numbers and officers, and not the calls behind the card.
+//
+// Passwords are argon2id (19 MiB, 2 passes, 1 lane) in PHC format. A session is a
+// random cookie that lives for a shift; the database holds its SHA-256 only. A
+// login that does not exist costs the same work and is answered with the same
+// words as a wrong password, and attempts are limited per login and peer in
+// bounded memory. Requests that change something must come from our own page
+// (Origin) when a cookie goes along; a bearer token needs no Origin, but a
+// foreign one is refused.
+//
+// # Commands
+//
+// A command carries an id made by its client. Its outcome, a refusal by the
+// state rules included, is stored in the transaction of its effect, so a resend
+// is answered from there and two sendings that race have one effect. «busy»
+// alone is no outcome: send again. Hanging up is the one effect outside the
+// database; doing it twice is harmless.
+//
+// # Screens
+//
+// The Hub holds every open card in memory. It follows the journal, re-reads the
+// cards that changed, and sends each seat what its audience may see: a snapshot,
+// then deltas numbered by journal position, with the epoch of this life of the
+// server. A delta's «prev» is what that seat heard last. A beat goes out every
+// second from a goroutine that reads no database; when the journal was not read
+// to its end for a second it says «stale», so that a screen can show that its
+// data may be old although its socket lives.
+//
+// # Goroutines and failure
+//
+// Server.Run owns the hub's two goroutines and the one that sweeps sessions;
+// requests run in their own. Without the database the server goes on: it beats
+// «stale», refuses logins and commands as «busy», and catches up by itself. No
+// screen can hold up another: Screen.Send must not block.
+package console
