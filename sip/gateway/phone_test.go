@@ -29,19 +29,30 @@ type rig struct {
 	pool  *media.Pool
 	stop  func()
 	phone *phone
+
+	beforePort func() // runs when the gateway opens an RTP port
 }
 
-// startRig must be called inside a synctest bubble, or with patience outside.
+// startRig is for a synctest bubble, whose goroutines must all end with it.
 func startRig(t *testing.T, house *fakeHouse, change func(*Config)) *rig {
 	r := &rig{t: t, net: newMemNet(), house: house}
 	r.start(change)
 	r.phone = r.newPhone("192.0.2.9:5060")
+	t.Cleanup(func() { // within the bubble
+		r.stop()
+		r.phone.close()
+	})
 	return r
 }
 
 func (r *rig) start(change func(*Config)) {
 	var err error
-	r.pool, err = media.New(media.Config{Bind: netip.MustParseAddr("192.0.2.1"), Listen: r.net.listen})
+	r.pool, err = media.New(media.Config{Bind: netip.MustParseAddr("192.0.2.1"), Listen: func(n, a string) (net.PacketConn, error) {
+		if r.beforePort != nil {
+			r.beforePort()
+		}
+		return r.net.listen(n, a)
+	}})
 	require.NoError(r.t, err)
 	cfg := Config{Intake: r.house, Media: r.pool, Run: dispatch.NewRunID(), Log: zaptest.NewLogger(r.t)}
 	if change != nil {
