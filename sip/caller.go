@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"net"
 	"net/url"
 	"strings"
 )
@@ -60,6 +61,9 @@ func Party(uri string) string {
 		user = u
 	}
 	host, _, _ = strings.Cut(host, ";")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
 	if hidden(user, host) {
 		return ""
 	}
