@@ -36,8 +36,9 @@ func Check(r Request) *Refusal {
 	}
 	for _, h := range r.Headers {
 		// An echoed bare LF would end the header for a lenient reader (header
-		// injection). RFC 3261 §7.3.1 knows line ends only as CRLF.
-		if strings.ContainsAny(h.Value, "\n\r\x00") || !printable(h.Name) {
+		// injection). RFC 3261 §7.3.1 knows line ends only as CRLF. Other control
+		// characters are legal within quotes (RFC 4475 §3.1.1.2).
+		if strings.ContainsAny(h.Value, "\n\r") || !printable(h.Name) {
 			return &Refusal{}
 		}
 	}
@@ -62,7 +63,8 @@ func Check(r Request) *Refusal {
 	if _, err := strconv.ParseUint(number, 10, 31); !ok || err != nil {
 		return refuse(400, "Bad Request - cseq")
 	}
-	if strings.TrimSpace(method) != r.Method {
+	// The parser writes the method in capitals, but not the CSeq.
+	if !strings.EqualFold(strings.TrimSpace(method), r.Method) {
 		return refuse(400, "Bad Request - cseq names another method")
 	}
 	return nil

@@ -130,6 +130,19 @@ func ParseAddress(s string) Address {
 	return a
 }
 
+// Tighten drops the white space around «;» and «=» after an address, outside
+// quotes and angle brackets (RFC 3261 §7.3.1).
+func Tighten(s string) string {
+	parts := splitOutside(s, ';')
+	for i, p := range parts {
+		if k, v, ok := strings.Cut(p, "="); ok && i > 0 {
+			p = strings.TrimSpace(k) + "=" + strings.TrimSpace(v)
+		}
+		parts[i] = strings.TrimSpace(p)
+	}
+	return strings.Join(parts, ";")
+}
+
 func indexOutside(s string, c byte) int {
 	quoted := false
 	for i := 0; i < len(s); i++ {

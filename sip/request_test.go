@@ -157,6 +157,12 @@ func TestBodies(t *testing.T) {
 	require.Equal(t, 415, f.Status)
 }
 
+func TestTighten(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, `"a ; b = c" <sip:x ;y = z>;tag=" t ";lr`, Tighten(` "a ; b = c" <sip:x ;y = z> ;  tag  = " t " ; lr `))
+	require.Empty(t, Tighten(""))
+}
+
 func TestCleanCutsBetweenCharacters(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "я", Clean("яя", 3, false))

@@ -218,7 +218,7 @@ func TestDatabaseAwayRingsAndAnswersWhenItIsBack(t *testing.T) {
 	bubble(t, house, nil, func(t *testing.T, r *rig) {
 		r.phone.send(r.phone.write(r.phone.invite("c1")))
 		r.phone.wait("SIP/2.0 180", 100*time.Millisecond)
-		time.Sleep(3 * time.Minute)
+		time.Sleep(3*time.Minute + 10*time.Second)
 		again := 0
 		for _, m := range r.phone.drain() {
 			require.Equal(t, 180, status(m))

@@ -106,6 +106,7 @@ func (ln *line) build() (*sipgo.Server, error) {
 	log := newLibraryLog(ln.log, ln.met.library)
 	ua, err := sipgo.NewUA(
 		sipgo.WithUserAgent("nabat"),
+		sipgo.WithUserAgentParser(newParser()),
 		sipgo.WithUserAgentTransportLayerOptions(
 			gosip.WithTransportLayerLogger(log),
 			gosip.WithTransportLayerReadFilter(ln.filter),

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -21,6 +22,20 @@ func toRequest(req *gosip.Request) sip.Request {
 	return r
 }
 
+// newParser is sipgo's parser with one fault mended: it takes the white space
+// around «;» and «=», which RFC 3261 §7.3.1 allows, into the names and values of
+// parameters, so that «; tag = x» has no tag.
+func newParser() *gosip.Parser {
+	parsers := maps.Clone(gosip.DefaultHeadersParser())
+	for _, name := range []string{"from", "f", "to", "t"} {
+		library := parsers[name]
+		parsers[name] = func(name []byte, value string) (gosip.Header, error) {
+			return library(name, sip.Tighten(value))
+		}
+	}
+	return gosip.NewParser(gosip.WithHeadersParsers(parsers))
+}
+
 // filter looks at raw input before the parser. A datagram from a stranger leaves
 // no trace (sipgo remembers every source it reads from), one with a bare line
 // feed among its headers is not parsed, because sipgo echoes headers on its own
@@ -33,7 +48,7 @@ func (ln *line) filter(info gosip.TransportReadProps, data []byte) ([]byte, erro
 	if info.Transport == "UDP" {
 		head, _, _ := bytes.Cut(data, []byte("\r\n\r\n"))
 		for i, b := range head {
-			if b == 0 || b == '\n' && (i == 0 || head[i-1] != '\r') {
+			if b == '\n' && (i == 0 || head[i-1] != '\r') {
 				ln.met.dropped.WithLabelValues("bare line feed").Inc()
 				return nil, nil
 			}
