@@ -9,7 +9,7 @@ import (
 
 // Base is what every command needs to find the engine's data.
 type Base struct {
-	Data     string   `default:"./data" env:"NABAT_DATA" placeholder:"DIR" help:"${key_data}"`
+	Data     string   `default:"./data" env:"NABAT_DATA" help:"${key_data}"`
 	Postgres Postgres `embed:"" prefix:"postgres-" envprefix:"NABAT_POSTGRES_"`
 	Kafka    Kafka    `embed:"" prefix:"kafka-" envprefix:"NABAT_KAFKA_"`
 	Log      Log      `embed:"" prefix:"log-" envprefix:"NABAT_LOG_"`
@@ -26,7 +26,7 @@ type Postgres struct {
 
 // Kafka is the city's own brokers, or the embedded one.
 type Kafka struct {
-	Brokers []HostPort `env:"BROKERS" placeholder:"HOST:PORT,…" help:"${key_kafka_brokers}"`
+	Brokers []HostPort `env:"BROKERS" placeholder:"HOST:PORT" help:"${key_kafka_brokers}"`
 	Port    Port       `default:"9092" env:"PORT" help:"${key_kafka_port}"`
 }
 
@@ -39,7 +39,7 @@ type Log struct {
 // Config is everything an engine can be told.
 type Config struct {
 	Base   `embed:""`
-	Listen netip.Addr `default:"127.0.0.1" env:"NABAT_LISTEN" placeholder:"IP" help:"${key_listen}"`
+	Listen netip.Addr `default:"127.0.0.1" env:"NABAT_LISTEN" help:"${key_listen}"`
 
 	SIP     SIP     `embed:"" prefix:"sip-" envprefix:"NABAT_SIP_"`
 	RTP     RTP     `embed:"" prefix:"rtp-" envprefix:"NABAT_RTP_"`
@@ -57,7 +57,7 @@ type SIP struct {
 
 // RTP is where voice arrives.
 type RTP struct {
-	Ports PortRange `default:"20000-29999" env:"PORTS" placeholder:"FIRST-LAST" help:"${key_rtp_ports}"`
+	Ports PortRange `default:"20000-29999" env:"PORTS" help:"${key_rtp_ports}"`
 	// Announce is what SDP names when it differs from the bound address.
 	Announce string `env:"ANNOUNCE" placeholder:"IP" help:"${key_rtp_announce}"`
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -72,13 +73,13 @@ func Run(ctx context.Context, log *zap.Logger, stages ...Stage) error {
 			errs = fmt.Errorf("%s: %w", name, ErrEnded)
 		}
 	}
-	for i := len(live) - 1; i >= 0; i-- {
+	for _, r := range slices.Backward(live) {
 		began := time.Now()
-		err := live[i].halt(ctx)
+		err := r.halt(ctx)
 		if err != nil {
-			errs = errors.Join(errs, fmt.Errorf("%s: %w", live[i].stage.Name, err))
+			errs = errors.Join(errs, fmt.Errorf("%s: %w", r.stage.Name, err))
 		}
-		log.Debug("stopped", zap.String("stage", live[i].stage.Name), zap.Duration("took", time.Since(began)), zap.Error(err))
+		log.Debug("stopped", zap.String("stage", r.stage.Name), zap.Duration("took", time.Since(began)), zap.Error(err))
 	}
 	return errs
 }

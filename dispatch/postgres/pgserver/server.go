@@ -270,18 +270,15 @@ func (s *Server) Version() int { return s.bin.Major }
 // Done is closed when the process is gone, by whoever's hand.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Run watches the server until ctx ends and then stops it within limit. It
-// returns an error if the server ended by itself.
-func (s *Server) Run(ctx context.Context, limit time.Duration) error {
-	var died error
+// Watch returns nil when ctx ends, and an error if the server ends by itself
+// before that. It does not stop the server.
+func (s *Server) Watch(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
+		return nil
 	case <-s.done:
-		died = fmt.Errorf("PostgreSQL ended by itself: %w", errors.Join(s.err, errors.New(logSince(s.place.log(), -2048))))
+		return fmt.Errorf("PostgreSQL ended by itself: %w", errors.Join(s.err, errors.New(logSince(s.place.log(), -2048))))
 	}
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	defer cancel()
-	return errors.Join(died, s.Stop(stopCtx))
 }
 
 // Stop asks for a fast shutdown, and when ctx ends before it is done, for an

@@ -316,21 +316,16 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 	start(t, pgserver.Options{Data: data}) // and nothing of it is in the way
 }
 
-func TestRunReportsAServerThatEndedByItself(t *testing.T) {
-	t.Parallel()
-	s := start(t, pgserver.Options{Data: dataDir(t)})
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(t.Context(), time.Minute) }()
-	require.NoError(t, syscall.Kill(s.Pid(), syscall.SIGQUIT))
-	require.ErrorContains(t, <-ended, "ended by itself")
-}
-
-func TestRunStopsWithItsContext(t *testing.T) {
+func TestWatchReportsAServerThatEndedByItself(t *testing.T) {
 	t.Parallel()
 	s := start(t, pgserver.Options{Data: dataDir(t)})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.NoError(t, s.Run(ctx, time.Minute))
+	require.NoError(t, s.Watch(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Watch(t.Context()) }()
+	require.NoError(t, syscall.Kill(s.Pid(), syscall.SIGQUIT))
+	require.ErrorContains(t, <-ended, "ended by itself")
 	<-s.Done()
 }
 

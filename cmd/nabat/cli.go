@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"go.uber.org/zap"
+
+	"nabat/cmd/nabat/config"
+	"nabat/cmd/nabat/lifecycle"
+)
+
+// Exit codes. A signal that is obeyed in order is no failure.
+const (
+	exitOK      = 0
+	exitFailure = 1 // the work could not be done; doctor: something is broken
+	exitUsage   = 2 // the command line or the configuration is wrong, nothing was started
+	exitSignal  = 128
+)
+
+// cli is the tree of commands. Explanations are keys of the table in words.go.
+type cli struct {
+	Config string `type:"path" env:"NABAT_CONFIG" placeholder:"FILE" help:"${config}"`
+	Lang   string `enum:"ru,en" default:"${lang}" env:"NABAT_LANG" help:"${lang_help}"`
+
+	Migrate migrateCmd `cmd:"" help:"${cmd_migrate}"`
+	Doctor  doctorCmd  `cmd:"" help:"${cmd_doctor}"`
+	Version versionCmd `cmd:"" help:"${cmd_version}"`
+}
+
+// terminal is where a command speaks, and in which language.
+type terminal struct {
+	out, err io.Writer
+	lang     string
+}
+
+// say picks the words of the language.
+func (t terminal) say(ru, en string) string {
+	if t.lang == config.LangEnglish {
+		return en
+	}
+	return ru
+}
+
+// errSaid ends a command with a failure that it has already explained.
+var errSaid = errors.New("said")
+
+// run is the whole program but for the process: it returns the exit code.
+func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int {
+	lang := language(args)
+	t := terminal{out: stdout, err: stderr, lang: lang}
+	ctx, stop := lifecycle.OnSignals(context.Background(), signals, func(s os.Signal) {
+		fmt.Fprintln(stderr, t.say("второй сигнал: выходим немедленно", "second signal: leaving at once"))
+		os.Exit(exitSignal + number(s))
+	})
+	defer stop()
+
+	var c cli
+	app, err := parser(&c, args, t)
+	if err != nil {
+		fmt.Fprintln(stderr, "nabat:", err)
+		return exitUsage
+	}
+	parsed, err := parse(app, args)
+	if done, ok := errors.AsType[helpShownError](err); ok {
+		return int(done)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "nabat:", err)
+		fmt.Fprintln(stderr, t.say("подсказка: nabat --help", "try: nabat --help"))
+		return exitUsage
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(t); err != nil {
+		if !errors.Is(err, errSaid) {
+			fmt.Fprintln(stderr, "nabat:", err)
+		}
+		return exitFailure
+	}
+	return exitOK
+}
+
+// helpShownError is the way out after kong has shown help: it would leave the
+// process, and a test has only one.
+type helpShownError int
+
+func (helpShownError) Error() string { return "help shown" }
+
+func parse(app *kong.Kong, args []string) (ctx *kong.Context, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case helpShownError:
+			err = r
+		default:
+			panic(r)
+		}
+	}()
+	return app.Parse(args)
+}
+
+// parser builds the command line over the configuration file that args name.
+func parser(c *cli, args []string, t terminal) (*kong.Kong, error) {
+	opts := []kong.Option{
+		kong.Name("nabat"),
+		kong.Description(words["description"].in(t.lang)),
+		kong.Writers(t.out, t.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Help(translated(t.lang)),
+		kong.Exit(func(code int) { panic(helpShownError(code)) }),
+		kong.Vars{"lang": t.lang},
+		vocabulary(t.lang),
+		config.Help(t.lang),
+	}
+	if path := configPath(args); path != "" {
+		file, err := config.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kong.Resolvers(file))
+	}
+	return kong.New(c, opts...)
+}
+
+// translated shows kong's help with its few fixed words in the user's language.
+func translated(lang string) kong.HelpPrinter {
+	return func(options kong.HelpOptions, ctx *kong.Context) error {
+		out := ctx.Stdout
+		var text bytes.Buffer
+		ctx.Stdout = &text
+		err := kong.DefaultHelpPrinter(options, ctx)
+		ctx.Stdout = out
+		if err != nil {
+			return err
+		}
+		s := text.String()
+		if lang != config.LangEnglish {
+			s = russianHelp.Replace(s)
+		}
+		_, err = io.WriteString(out, s)
+		return err
+	}
+}
+
+var russianHelp = strings.NewReplacer(
+	"Usage: ", "Запуск: ", "\nFlags:\n", "\nКлючи:\n", "\nCommands:\n", "\nКоманды:\n", "\nArguments:\n", "\nАргументы:\n",
+	"Show context-sensitive help.", "Показать эту справку.",
+	`Run "nabat <command> --help" for more information on a command.`, `Подробнее о команде: nabat <command> --help`,
+	"<command>", "<команда>", "[flags]", "[ключи]",
+)
+
+// value finds a flag before kong does: file and language are needed to build it.
+func value(args []string, flag, env string) string {
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if v, ok := strings.CutPrefix(a, flag+"="); ok {
+			return v
+		}
+		if a == flag && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return os.Getenv(env)
+}
+
+func configPath(args []string) string { return value(args, "--config", "NABAT_CONFIG") }
+
+func language(args []string) string {
+	return config.Lang(value(args, "--lang", "NABAT_LANG"), os.Getenv("LC_ALL"), os.Getenv("LC_MESSAGES"), os.Getenv("LANG"))
+}
+
+func number(s os.Signal) int {
+	if n, ok := s.(syscall.Signal); ok {
+		return int(n)
+	}
+	return 0
+}
+
+// logger builds the log as configured, to standard error.
+func logger(c config.Log, stderr io.Writer) (*zap.Logger, error) {
+	level, err := zap.ParseAtomicLevel(c.Level)
+	if err != nil {
+		return nil, err
+	}
+	return newLogger(level, c.Format, stderr), nil
+}
