@@ -26,7 +26,10 @@ export function urgency(i: Incident, me: Me): number {
   return 3
 }
 
-export const waitsForMe = (i: Incident, me: Me): boolean => urgency(i, me) < 9
+// Administrators and auditors look on; nothing waits for them.
+const acts = (me: Me): boolean => me.role === 'operator' || me.role === 'supervisor' || me.role === 'duty'
+
+export const waitsForMe = (i: Incident, me: Me): boolean => acts(me) && urgency(i, me) < 9
 
 const at = (t: Time): number => t ?? 0
 

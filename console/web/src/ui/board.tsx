@@ -1,6 +1,6 @@
-import { useComputed, useSignal } from '@preact/signals'
+import { useComputed, useSignal, type ReadonlySignal } from '@preact/signals'
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
-import { t } from '../i18n'
+import { t, word } from '../i18n'
 import { callbackDue, compare, hold, liveCall, matches, urgency, waitsForMe, type StateFilter } from '../model/order'
 import { isOpen, type Incident, type IncidentState } from '../model/protocol'
 import { filter, openId } from '../store/app'
@@ -22,6 +22,12 @@ const Marks = ({ live, i }: { live: Live; i: Incident }) => {
   return (
     <>
       {call !== undefined && <CallMark live={live} contact={call} />}
+      {i.state === 'draft' && (i.origin === 'sms' || i.origin === 'ecall') && (
+        <span class="mark mark-message" data-testid="origin">
+          <SignIcon sign="message" />
+          {word(t().origins, i.origin)}
+        </span>
+      )}
       {i.unknownFacility && (
         <span class="mark mark-unknown" data-testid="unknown-facility">
           <SignIcon sign="question" />
@@ -38,7 +44,7 @@ const Marks = ({ live, i }: { live: Live; i: Incident }) => {
   )
 }
 
-const Row = ({ live, id }: { live: Live; id: string }) => {
+const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: ReadonlySignal<string | null> }) => {
   const i = live.board.row(id)?.value
   if (i === undefined) return null
   const words = t().board
@@ -60,7 +66,7 @@ const Row = ({ live, id }: { live: Live; id: string }) => {
         <a
           href={`#/incident/${id}`}
           data-row-link={id}
-          tabIndex={selected.value === id || (selected.value === null && isOpenCard) ? 0 : -1}
+          tabIndex={tabbable.value === id ? 0 : -1}
           aria-current={isOpenCard ? 'true' : undefined}
           onFocus={() => (selected.value = id)}
           onClick={(e) => {
@@ -78,7 +84,7 @@ const Row = ({ live, id }: { live: Live; id: string }) => {
       <td class="c-what">
         <span class="what">
           <TypeIcon type={i.type} cls={i.class} />
-          <span class="clip" title={what(i)}>{what(i)}</span>
+          <span class="clip-2" title={what(i)}>{what(i)}</span>
         </span>
         {i.type !== '' && i.class !== '' && i.class !== i.type && <span class="second clip">{className(i.class)}</span>}
       </td>
@@ -87,7 +93,7 @@ const Row = ({ live, id }: { live: Live; id: string }) => {
           {titled ? i.facilityName : i.place || words.noPlace}
         </span>
         <span class="second clip">
-          {titled ? i.place : i.place === '' ? i.caller : ''}
+          {titled ? i.place : i.place === '' ? [i.caller, i.description].filter((x) => x !== '').join(' · ') : ''}
           {i.district !== '' && <span class="inline-district">{(titled ? i.place : '') !== '' ? ' · ' : ''}{i.district}</span>}
         </span>
       </td>
@@ -186,6 +192,13 @@ export const Board = ({ live }: { live: Live }) => {
     return open.value.filter((i) => !seen.has(i.id) && waitsForMe(i, live.me)).length
   })
 
+  // One row is in the tab order; the arrows reach the others.
+  const tabbable = useComputed(() => {
+    const { ids } = view.value
+    const seen = ids.slice(0, limit.value)
+    return [selected.value, openId.value].find((x) => x !== null && seen.includes(x)) ?? seen[0] ?? null
+  })
+
   // A row that moved or left takes the focus with it: give it back.
   const hadFocus = useRef(false)
   useLayoutEffect(() => {
@@ -230,7 +243,7 @@ export const Board = ({ live }: { live: Live }) => {
         )}
       </div>
       <Filters counts={counts.value} />
-      <div class="table-scroll" tabIndex={-1} onPointerMove={touch} onPointerLeave={release} onWheel={touch}>
+      <div class="table-scroll" onPointerMove={touch} onPointerLeave={release} onWheel={touch}>
         <table>
           <caption class="sr">{words.title}. {words.order}</caption>
           <thead>
@@ -246,7 +259,7 @@ export const Board = ({ live }: { live: Live }) => {
           </thead>
           <tbody>
             {slice.map((id) => (
-              <Row key={id} live={live} id={id} />
+              <Row key={id} live={live} id={id} tabbable={tabbable} />
             ))}
           </tbody>
         </table>

@@ -24,23 +24,25 @@ const Fact = ({ name, children, wide, id }: { name: string; children: ComponentC
 
 const NotKnown = () => <span class="muted">{t().card.notKnown}</span>
 
-const Facts = ({ live, i }: { live: Live; i: Incident }) => {
+const Facts = ({ live, i, formShown }: { live: Live; i: Incident; formShown: boolean }) => {
   const w = t().card
   const now = live.now.value
   return (
     <dl class="facts">
-      <Fact name={w.place} id="place" wide>{i.place || <NotKnown />}</Fact>
+      {!formShown && <Fact name={w.place} id="place" wide>{i.place || <NotKnown />}</Fact>}
       {(i.facilityName !== '' || i.facilityId !== '') && (
         <Fact name={w.facility} id="facility" wide>
           {i.facilityName} {i.facilityId !== '' && <span class="code">{i.facilityId}</span>}
         </Fact>
       )}
-      <Fact name={w.description} id="description" wide>
-        {i.description !== '' ? <span class="pre">{i.description}</span> : <NotKnown />}
-      </Fact>
+      {!formShown && (
+        <Fact name={w.description} id="description" wide>
+          {i.description !== '' ? <span class="pre">{i.description}</span> : <NotKnown />}
+        </Fact>
+      )}
       <Fact name={w.district} id="district">{i.district || <NotKnown />}</Fact>
       {i.origin !== 'alarm' && (
-        <Fact name={w.caller} id="caller">
+        <Fact name={w.caller} id="caller" wide>
           {i.caller !== '' ? <span class="num phone">{i.caller}</span> : <span class="muted">{w.noPhone}</span>}
         </Fact>
       )}
@@ -150,6 +152,7 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
   }
   const call = liveCall(i)
   const gone = live.board.vanished.value.has(id)
+  const formFirst = i.state === 'draft' && mayEdit(i, live.me)
   const hurry = i.assignments.some((a) => isUndecided(a.state))
   return (
     <section class="card" aria-labelledby="card-title" data-testid="card" data-incident={id} data-state={i.state} data-version={i.version}>
@@ -177,9 +180,9 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
           </p>
         )}
         <Duty live={live} i={i} />
-        {i.state === 'draft' && mayEdit(i, live.me) && <CardForm live={live} i={i} />}
+        {formFirst && <CardForm live={live} i={i} />}
         <h3>{w.facts}</h3>
-        <Facts live={live} i={i} />
+        <Facts live={live} i={i} formShown={formFirst} />
         <h3>{w.assignments}</h3>
         {i.assignments.length === 0 ? (
           <p class="muted">{i.state === 'draft' ? w.draftNote : w.noAssignments}</p>
@@ -209,7 +212,7 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
             <CommandState live={live} incident={id} kinds={['hangUp']} />
           </div>
         )}
-        {i.state !== 'draft' && <CardForm live={live} i={i} />}
+        {!formFirst && <CardForm live={live} i={i} />}
         <Endings live={live} i={i} />
         <Journal live={live} id={id} />
       </div>

@@ -129,7 +129,7 @@ export const Duty = ({ live, i }: { live: Live; i: Incident }) => {
             {missing.value && t().form.needReason}
           </p>
           <div class="actions">
-            <button type="button" class="refuse" data-testid="refuse-confirm" onClick={() => reply(refusing.peek() ?? 'refused')}>
+            <button type="button" class="refuse-now" data-testid="refuse-confirm" onClick={() => reply(refusing.peek() ?? 'refused')}>
               {w.refuseConfirm}
               <Hint k="Ctrl+Enter" />
             </button>

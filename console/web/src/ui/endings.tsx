@@ -53,7 +53,7 @@ export const Endings = ({ live, i }: { live: Live; i: Incident }) => {
             onKeyDown={(e) => { if (e.key === 'Enter' && !e.repeat) go() }} />
           {missing.value && <p class="error" role="alert">{t().form.needReason}</p>}
           <div class="actions">
-            <button type="button" class={asking.value === 'cancel' ? 'refuse' : 'primary'} data-testid="ending-confirm" onClick={go}>
+            <button type="button" class={asking.value === 'cancel' ? 'refuse-now' : 'primary'} data-testid="ending-confirm" onClick={go}>
               {asking.value === 'cancel' ? w.cancelConfirm : w.closeConfirm}
             </button>
             <button type="button" data-testid="ending-back" onClick={() => (asking.value = null)}>{w.back}</button>

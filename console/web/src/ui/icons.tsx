@@ -35,6 +35,7 @@ const states: Record<AssignmentState, string> = {
 
 const signs = {
   phone: 'M6 3l3 5-2 2c1 3 3 5 6 6l2-2 5 3c0 3-2 4-4 4C9 20 3 13 3 7c0-2 1-4 3-4z',
+  message: 'M3 4h18v13H10l-5 4v-4H3zM7 9h10M7 12.500h6',
   callback: 'M20 6H10a5 5 0 0 0 0 10h4M16 2l4 4-4 4M14 20v-4',
   question: types.unknown ?? '',
   warning: 'M12 3l10 18H2zM12 10v5M12 17.500v.500',
@@ -57,5 +58,5 @@ export const TypeIcon = ({ type, cls }: { type: string; cls: string }) => {
   const name = type in types ? type : cls in types ? cls : 'unknown'
   return <Icon path={types[name] ?? ''} kind={`type type-${name}`} />
 }
-export const StateIcon = ({ state }: { state: AssignmentState }) => <Icon path={states[state] ?? states.added} kind="state" />
+export const StateIcon = ({ state }: { state: AssignmentState }) => <Icon path={states[state] ?? states.added} kind="step" />
 export const SignIcon = ({ sign }: { sign: Sign }) => <Icon path={signs[sign]} kind={`sign sign-${sign}`} />
