@@ -74,9 +74,9 @@ func Check(r Request) *Refusal {
 // extensions, in the order of RFC 3261 §8.2. ACK and CANCEL are never refused.
 func CheckUse(r Request) *Refusal {
 	switch r.Method {
-	case "ACK", "CANCEL":
+	case MethodAck, MethodCancel:
 		return nil
-	case "INVITE", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE":
+	case MethodInvite, MethodBye, MethodOptions, MethodInfo, MethodUpdate, MethodMessage:
 	default:
 		return refuse(405, "Method Not Allowed", Header{"Allow", Allow})
 	}

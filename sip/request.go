@@ -6,6 +6,18 @@ import (
 	"unicode/utf8"
 )
 
+// Methods that the gateway knows.
+const (
+	MethodInvite  = "INVITE"
+	MethodAck     = "ACK"
+	MethodCancel  = "CANCEL"
+	MethodBye     = "BYE"
+	MethodOptions = "OPTIONS"
+	MethodInfo    = "INFO"
+	MethodUpdate  = "UPDATE"
+	MethodMessage = "MESSAGE"
+)
+
 // Header is one header line. Name is the long form in lower case.
 type Header struct {
 	Name  string

@@ -30,12 +30,12 @@ type pendingOK struct {
 	until time.Time
 }
 
-func (c *call) ring(sc scope) {
+func (c *call) ring(hard context.Context) {
 	err := c.ln.respond(c.tx, c.ringing())
 	// A datagram that failed is repaired by the 200; a TCP connection that is gone
 	// will not carry that either.
 	if err != nil && gosip.IsReliable(c.req.Transport()) && !errors.Is(err, gosip.ErrTransactionCanceled) {
-		c.on(sc, sip.LineLost)
+		c.on(hard, sip.LineLost)
 	}
 }
 
@@ -51,7 +51,7 @@ func (c *call) ringing() *gosip.Response {
 }
 
 // answer sends the 200 as soon as there is a place and a port.
-func (c *call) answer(sc scope) {
+func (c *call) answer(hard context.Context) {
 	if c.leg.Phase != sip.Ringing || !c.placed {
 		return
 	}
@@ -66,7 +66,7 @@ func (c *call) answer(sc scope) {
 	body, err := c.describe()
 	if err != nil {
 		c.log.Error("session description cannot be written", zap.Error(err))
-		c.on(sc, sip.GiveUp)
+		c.on(hard, sip.GiveUp)
 		return
 	}
 	res := c.ok(c.req, c.r, body)
@@ -75,15 +75,15 @@ func (c *call) answer(sc scope) {
 		// The CANCEL was faster. sipgo keeps what it was given last for timer G, so
 		// it gets the 487 again before that fires, or a 200 would follow the 487.
 		c.ln.repair(c.tx, c.ln.response(c.req, 487, "Request Terminated"))
-		c.on(sc, sip.CallerCancel)
+		c.on(hard, sip.CallerCancel)
 		return
 	case err != nil && gosip.IsReliable(c.req.Transport()):
-		c.on(sc, sip.LineLost)
+		c.on(hard, sip.LineLost)
 		return
 	}
 	c.await(&pendingOK{res: res, seq: c.req.CSeq().SeqNo, first: true, offer: c.offerless})
-	c.play(sc)
-	c.on(sc, sip.Sent)
+	c.play(hard)
+	c.on(hard, sip.Sent)
 }
 
 // repair replaces the answer that a cancelled transaction repeats. It reports the
@@ -118,8 +118,8 @@ func (c *call) ok(req *gosip.Request, r sip.Request, body []byte) *gosip.Respons
 }
 
 // play starts the sound.
-func (c *call) play(sc scope) {
-	ctx, stop := context.WithCancel(sc.hard)
+func (c *call) play(hard context.Context) {
+	ctx, stop := context.WithCancel(hard)
 	c.stopMedia, c.mediaDone = stop, make(chan struct{})
 	go func() { // awaited by release
 		defer close(c.mediaDone)
@@ -134,7 +134,7 @@ func (c *call) await(p *pendingOK) {
 }
 
 // repeat sends an unacknowledged 200 again, or gives up after 32 s.
-func (c *call) repeat(sc scope) {
+func (c *call) repeat(hard context.Context) {
 	p := c.pending
 	if p == nil {
 		return
@@ -142,7 +142,7 @@ func (c *call) repeat(sc scope) {
 	if !time.Now().Before(p.until) {
 		c.pending = nil
 		c.log.Warn("200 was never acknowledged", zap.Uint32("cseq", p.seq))
-		c.on(sc, sip.NoAck) // after a re-INVITE that changes nothing: the voice may still be there
+		c.on(hard, sip.NoAck) // after a re-INVITE that changes nothing: the voice may still be there
 		return
 	}
 	c.ln.met.repeated.Inc()
@@ -157,7 +157,7 @@ func (c *call) repeat(sc scope) {
 }
 
 // ack ends the repetition of its own 200 and may bring the answer to our offer.
-func (c *call) ack(sc scope, r sip.Request, seq *gosip.CSeqHeader) {
+func (c *call) ack(hard context.Context, r sip.Request, seq *gosip.CSeqHeader) {
 	p := c.pending
 	if p == nil || seq == nil || seq.SeqNo != p.seq {
 		return
@@ -168,7 +168,7 @@ func (c *call) ack(sc scope, r sip.Request, seq *gosip.CSeqHeader) {
 		remote, err := media.ParseSDP(body)
 		if err != nil && p.first {
 			c.log.Warn("the ACK brings no usable answer to our offer", zap.Error(err))
-			c.on(sc, sip.NoMedia)
+			c.on(hard, sip.NoMedia)
 			return
 		}
 		if err == nil {
@@ -176,21 +176,22 @@ func (c *call) ack(sc scope, r sip.Request, seq *gosip.CSeqHeader) {
 			c.session.SetRemote(remote)
 		}
 	}
-	c.on(sc, sip.Acked)
+	c.on(hard, sip.Acked)
 }
 
 // sendBye ends the dialog from our side in a goroutine that loop awaits.
-func (c *call) sendBye(sc scope) {
+func (c *call) sendBye(hard context.Context) {
 	req := c.byeRequest()
 	done := make(chan struct{})
 	c.bye = done
 	go func() {
 		defer close(done)
-		ctx, cancel := context.WithTimeout(sc.hard, ackTime)
+		ctx, cancel := context.WithTimeout(hard, ackTime)
 		defer cancel()
 		res, err := c.ln.client.Do(ctx, req, builtByUs)
 		// 481 and 408 say that the other side has forgotten the call already.
-		if err != nil || res.StatusCode >= 300 && res.StatusCode != 481 && res.StatusCode != 408 {
+		if err != nil || res.StatusCode >= 300 &&
+			res.StatusCode != gosip.StatusCallTransactionDoesNotExists && res.StatusCode != gosip.StatusRequestTimeout {
 			c.ln.met.byeErrors.Inc()
 			c.log.Warn("BYE got no good answer", zap.Error(err))
 		}

@@ -282,7 +282,7 @@ func TestDelayedOffer(t *testing.T) {
 		buf := make([]byte, 1500)
 		_, _, err = rtp.ReadFrom(buf)
 		require.NoError(t, err)
-		require.Equal(t, byte(0x80|0), buf[1])
+		require.Equal(t, byte(0x80), buf[1], "marker, µ-law")
 
 		// And one whose ACK brings nothing that we can speak.
 		inv = r.phone.invite("c2")
@@ -467,6 +467,7 @@ func TestAPanicEndsOneCallOnly(t *testing.T) {
 		house.mu.Lock()
 		house.hook = nil
 		house.mu.Unlock()
+		synctest.Wait()
 		require.Equal(t, 1, r.gw.Live())
 		r.phone.send(r.phone.write(req{method: "BYE", callID: "good", cseq: 2, toTag: tag}))
 		r.phone.wait("SIP/2.0 200", time.Second)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net"
 	"strconv"
 
@@ -12,10 +13,10 @@ import (
 )
 
 // within answers a request of the caller within the dialog.
-func (c *call) within(sc scope, m inbound) {
+func (c *call) within(hard context.Context, m inbound) {
 	seq := m.req.CSeq().SeqNo
-	if m.r.Method == "ACK" {
-		c.ack(sc, m.r, m.req.CSeq())
+	if m.r.Method == sip.MethodAck {
+		c.ack(hard, m.r, m.req.CSeq())
 		return
 	}
 	if seq < c.remoteSeq { // RFC 3261 §12.2.2
@@ -24,11 +25,11 @@ func (c *call) within(sc scope, m inbound) {
 	}
 	c.remoteSeq = seq
 	switch m.r.Method {
-	case "BYE":
+	case sip.MethodBye:
 		_ = c.ln.respond(m.tx, c.ln.response(m.req, 200, "OK")) // counted there; the caller repeats
-		c.on(sc, sip.CallerBye)
+		c.on(hard, sip.CallerBye)
 		return
-	case "OPTIONS":
+	case sip.MethodOptions:
 		_ = c.ln.respond(m.tx, c.ln.response(m.req, 200, "OK", abilities()...)) // counted there
 		return
 	}
@@ -37,9 +38,9 @@ func (c *call) within(sc scope, m inbound) {
 		return
 	}
 	switch m.r.Method {
-	case "INFO":
+	case sip.MethodInfo:
 		c.info(m)
-	case "INVITE", "UPDATE":
+	case sip.MethodInvite, sip.MethodUpdate:
 		c.modify(m)
 	default:
 		c.ln.refuse(m.req, m.tx, &sip.Refusal{Status: 405, Reason: "Method Not Allowed", Headers: []sip.Header{{Name: "Allow", Value: sip.Allow}}})
@@ -59,7 +60,7 @@ func (c *call) info(m inbound) {
 // modify answers a re-INVITE or UPDATE: hold, resume, another address, or only a
 // refresh of the session.
 func (c *call) modify(m inbound) {
-	invite := m.r.Method == "INVITE"
+	invite := m.r.Method == sip.MethodInvite
 	body, f := sip.SDP(m.r)
 	if f != nil {
 		c.ln.refuse(m.req, m.tx, f)

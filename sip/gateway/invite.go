@@ -17,13 +17,13 @@ import (
 )
 
 // invite takes a new call and stays with it to its end.
-func (ln *line) invite(sc scope, req *gosip.Request, r sip.Request, tx gosip.ServerTransaction) {
+func (ln *line) invite(ctx, hard context.Context, req *gosip.Request, r sip.Request, tx gosip.ServerTransaction) {
 	body, f := sip.SDP(r)
 	if f != nil {
 		ln.refuse(req, tx, f)
 		return
 	}
-	if sc.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		ln.refuse(req, tx, goingAway())
 		return
 	}
@@ -50,7 +50,7 @@ func (ln *line) invite(sc scope, req *gosip.Request, r sip.Request, tx gosip.Ser
 	if !tx.OnCancel(func(*gosip.Request) { c.cancel() }) {
 		c.cancel()
 	}
-	c.serve(sc)
+	c.serve(ctx, hard)
 }
 
 // call is one leg with everything that belongs to it. Only the goroutine in serve
@@ -156,8 +156,8 @@ func onceClose(ch chan struct{}) func() {
 }
 
 // serve runs the call until it has ended, its end is stored and its BYE answered.
-func (c *call) serve(sc scope) {
-	go c.record(sc.hard) // awaited by finish
+func (c *call) serve(ctx, hard context.Context) {
+	go c.record(hard) // awaited by finish
 	defer c.finish()
 	defer func() {
 		if p := recover(); p != nil {
@@ -171,11 +171,11 @@ func (c *call) serve(sc scope) {
 	c.startTimers()
 	defer c.stopTimers()
 	_ = c.ln.respond(c.tx, c.ln.response(c.req, 100, "Trying")) // counted there; a lost 100 costs one retransmission
-	c.loop(sc)
+	c.loop(ctx, hard)
 }
 
-func (c *call) loop(sc scope) {
-	ending, over := sc.ctx.Done(), sc.hard.Done()
+func (c *call) loop(ctx, hard context.Context) {
+	ending, over := ctx.Done(), hard.Done()
 	cancelled := (<-chan struct{})(c.cancelled)
 	recorded := (<-chan struct{})(c.recorded)
 	for c.leg.Phase != sip.Ended || recorded != nil || c.bye != nil {
@@ -186,42 +186,42 @@ func (c *call) loop(sc scope) {
 		select {
 		case <-ending:
 			ending = nil
-			c.on(sc, sip.Shutdown)
+			c.on(hard, sip.Shutdown)
 		case <-over:
 			over = nil
-			c.on(sc, sip.GiveUp)
+			c.on(hard, sip.GiveUp)
 		case <-cancelled:
 			cancelled = nil
-			c.on(sc, sip.CallerCancel)
+			c.on(hard, sip.CallerCancel)
 		case s := <-c.stored:
 			c.id = s.ID
 			c.ln.table.bind(c.id, c)
-			c.on(sc, sip.Stored)
+			c.on(hard, sip.Stored)
 			c.noteWaiting()
 		case <-recorded:
 			recorded = nil
-			c.on(sc, sip.GiveUp) // before its end only when the recorder broke
+			c.on(hard, sip.GiveUp) // before its end only when the recorder broke
 		case place <- struct{}{}:
 			c.placed = true
 			c.ln.met.answered.Inc()
-			c.answer(sc)
+			c.answer(hard)
 		case e := <-c.house:
-			c.on(sc, e)
+			c.on(hard, e)
 		case m := <-c.inbox:
-			c.within(sc, m)
+			c.within(hard, m)
 			close(m.done)
 		case ack := <-c.tx.Acks(): // of a caller that repeats the INVITE's branch
-			c.ack(sc, toRequest(ack), ack.CSeq())
+			c.ack(hard, toRequest(ack), ack.CSeq())
 		case <-c.slow:
-			c.on(sc, sip.Slow)
+			c.on(hard, sip.Slow)
 		case <-c.timers.slow.C:
-			c.on(sc, sip.Slow)
+			c.on(hard, sip.Slow)
 		case <-c.timers.refresh.C:
 			c.ringAgain()
 		case <-c.timers.port.C:
-			c.answer(sc)
+			c.answer(hard)
 		case <-c.timers.repeat.C:
-			c.repeat(sc)
+			c.repeat(hard)
 		case <-c.timers.session.C:
 			c.ln.met.expired.Inc()
 			c.log.Warn("session timer ran out; the call goes on")
@@ -240,17 +240,17 @@ func (c *call) noteWaiting() {
 }
 
 // on applies an event and does what the leg asks for.
-func (c *call) on(sc scope, e sip.Event) {
+func (c *call) on(hard context.Context, e sip.Event) {
 	leg, actions := c.leg.On(e)
 	c.leg = leg
 	for _, a := range actions {
 		switch a.Kind {
 		case sip.SendRinging:
-			c.ring(sc)
+			c.ring(hard)
 		case sip.SendRefusal:
 			c.ln.refuse(c.req, c.tx, &sip.Refusal{Status: a.Status, Reason: reasonPhrase(a.Status)})
 		case sip.SendBye:
-			c.sendBye(sc)
+			c.sendBye(hard)
 		case sip.NoteAnswer:
 			c.facts <- fact{dispatch.Progress{State: dispatch.ContactAnswered, At: moment()}, dispatch.System}
 			c.log.Info("call answered", zap.String("codec", string(c.remote.Codec)))

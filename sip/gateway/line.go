@@ -26,13 +26,6 @@ type line struct {
 	running gate
 }
 
-// scope holds the two ends of time that every handler looks at: ctx is over when
-// an orderly end begins, hard when it must be over.
-type scope struct {
-	ctx  context.Context
-	hard context.Context
-}
-
 // Run serves the sockets until ctx ends; either may be nil. It closes them, and
 // returns when every goroutine is gone. An error means that a socket failed.
 func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener) error {
@@ -46,7 +39,7 @@ func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	if err != nil {
 		return fmt.Errorf("build SIP stack: %w", err)
 	}
-	handler := ln.handler(scope{ctx, hard})
+	handler := ln.handler(ctx, hard)
 	for _, m := range []gosip.RequestMethod{gosip.INVITE, gosip.ACK, gosip.CANCEL, gosip.BYE, gosip.OPTIONS, gosip.INFO, gosip.UPDATE, gosip.MESSAGE} {
 		srv.OnRequest(m, handler)
 	}
@@ -137,7 +130,10 @@ func (ln *line) build() (*sipgo.Server, error) {
 
 // handler is the one entry of every request. sipgo runs it in a goroutine of its
 // own and ends the transaction when it returns.
-func (ln *line) handler(sc scope) sipgo.RequestHandler {
+//
+// Two ends of time go with everything from here on: ctx is over when an orderly
+// end begins, hard when it must be over.
+func (ln *line) handler(ctx, hard context.Context) sipgo.RequestHandler {
 	return func(req *gosip.Request, tx gosip.ServerTransaction) {
 		if !ln.running.enter() {
 			return
@@ -149,11 +145,11 @@ func (ln *line) handler(sc scope) sipgo.RequestHandler {
 				ln.log.Error("panic in a request", zap.String("method", string(req.Method)), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			}
 		}()
-		ln.serve(sc, req, tx)
+		ln.serve(ctx, hard, req, tx)
 	}
 }
 
-func (ln *line) serve(sc scope, req *gosip.Request, tx gosip.ServerTransaction) {
+func (ln *line) serve(ctx, hard context.Context, req *gosip.Request, tx gosip.ServerTransaction) {
 	r := toRequest(req)
 	f := sip.Check(r)
 	if f == nil {
@@ -164,28 +160,28 @@ func (ln *line) serve(sc scope, req *gosip.Request, tx gosip.ServerTransaction) 
 		return
 	}
 	switch within := r.ToTag() != ""; r.Method {
-	case "ACK":
+	case sip.MethodAck:
 		ln.withinDialog(req, r, tx)
-	case "CANCEL":
+	case sip.MethodCancel:
 		// sipgo matched no INVITE to it (RFC 3261 §9.2).
 		ln.refuse(req, tx, &sip.Refusal{Status: 481, Reason: "Call/Transaction Does Not Exist"})
-	case "INVITE":
+	case sip.MethodInvite:
 		if within {
 			ln.withinDialog(req, r, tx)
 		} else {
-			ln.invite(sc, req, r, tx)
+			ln.invite(ctx, hard, req, r, tx)
 		}
-	case "MESSAGE":
+	case sip.MethodMessage:
 		if within && ln.table.byDialog(dialogOf(r)) == nil {
 			ln.refuse(req, tx, noDialog())
 		} else {
-			ln.message(sc, req, r, tx)
+			ln.message(ctx, hard, req, r, tx)
 		}
-	case "OPTIONS":
+	case sip.MethodOptions:
 		if within {
 			ln.withinDialog(req, r, tx)
 		} else {
-			ln.options(sc, req, tx)
+			ln.options(ctx, hard, req, tx)
 		}
 	default:
 		ln.withinDialog(req, r, tx)
@@ -194,12 +190,12 @@ func (ln *line) serve(sc scope, req *gosip.Request, tx gosip.ServerTransaction) 
 
 // options says what we can do; while we drain it says that the trunk had better
 // go elsewhere.
-func (ln *line) options(sc scope, req *gosip.Request, tx gosip.ServerTransaction) {
-	if sc.ctx.Err() != nil {
+func (ln *line) options(ctx, hard context.Context, req *gosip.Request, tx gosip.ServerTransaction) {
+	if ctx.Err() != nil {
 		ln.refuse(req, tx, goingAway())
 		return
 	}
-	ln.respond(tx, ln.response(req, 200, "OK", abilities()...))
+	_ = ln.respond(tx, ln.response(req, 200, "OK", abilities()...)) // counted there; the peer asks again
 	// The answer to a repeat would be the same: keeping the transaction for 32 s
 	// would only cost memory when somebody floods us.
 	tx.Terminate()
@@ -241,7 +237,7 @@ func (ln *line) withinDialog(req *gosip.Request, r sip.Request, tx gosip.ServerT
 			return
 		}
 	}
-	if r.Method != "ACK" { // a stray ACK is never answered
+	if r.Method != sip.MethodAck { // a stray ACK is never answered
 		ln.refuse(req, tx, noDialog())
 	}
 }

@@ -17,14 +17,14 @@ const messageTime = 20 * time.Second
 
 // message takes an SMS (RFC 3428): 200 after the commit, 503 when there was none,
 // so that the sender keeps it and repeats.
-func (ln *line) message(sc scope, req *gosip.Request, r sip.Request, tx gosip.ServerTransaction) {
+func (ln *line) message(ctx, hard context.Context, req *gosip.Request, r sip.Request, tx gosip.ServerTransaction) {
 	text, f := sip.Text(r)
 	if f != nil {
 		ln.met.messages.WithLabelValues("unreadable").Inc()
 		ln.refuse(req, tx, f)
 		return
 	}
-	if sc.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		ln.refuse(req, tx, goingAway())
 		return
 	}
@@ -42,7 +42,7 @@ func (ln *line) message(sc scope, req *gosip.Request, r sip.Request, tx gosip.Se
 		Caller: sip.Caller(r), Called: sip.Called(r), Peer: req.Source(), Text: text,
 		State: dispatch.ContactEnded, ReceivedAt: now, EndedAt: now, EndReason: dispatch.EndDelivered,
 	}
-	ctx, cancel := context.WithTimeout(sc.hard, messageTime)
+	ctx, cancel := context.WithTimeout(hard, messageTime)
 	defer cancel()
 	stored, duplicate, err := ln.cfg.Intake.OpenContact(ctx, c)
 	if err != nil {
