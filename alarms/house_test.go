@@ -100,6 +100,17 @@ func (s *memStore) Save(ctx context.Context, c alarms.Change) error {
 	return lost
 }
 
+func (s *memStore) IncidentOf(_ context.Context, id dispatch.NotificationID, at time.Time) (dispatch.IncidentID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.rows {
+		if n.ID == id && n.ReceivedAt.Equal(at) {
+			return n.Incident, nil
+		}
+	}
+	return dispatch.IncidentID{}, dispatch.ErrNotFound
+}
+
 func (s *memStore) SaveSeen(_ context.Context, at map[dispatch.PanelID]time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

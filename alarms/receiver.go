@@ -40,6 +40,8 @@ type Store interface {
 	// written; dispatch.ErrDuplicate that a row of this id is there already. After
 	// any other error the change may or may not be there.
 	Save(ctx context.Context, c Change) error
+	// IncidentOf tells which card a stored notification is on; zero for none.
+	IncidentOf(ctx context.Context, id dispatch.NotificationID, receivedAt time.Time) (dispatch.IncidentID, error)
 	// SaveSeen notes when panels were last heard.
 	SaveSeen(ctx context.Context, at map[dispatch.PanelID]time.Time) error
 }

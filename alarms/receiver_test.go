@@ -511,3 +511,7 @@ type nullStore struct{}
 
 func (nullStore) Save(context.Context, alarms.Change) error                      { return nil }
 func (nullStore) SaveSeen(context.Context, map[dispatch.PanelID]time.Time) error { return nil }
+
+func (nullStore) IncidentOf(context.Context, dispatch.NotificationID, time.Time) (dispatch.IncidentID, error) {
+	return dispatch.IncidentID{}, nil
+}

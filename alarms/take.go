@@ -38,7 +38,8 @@ func (t *take) event(ctx context.Context, e *Event) error {
 		c := t.r.window.claim(&n, t)
 		switch {
 		case c.repeat != nil:
-			t.repeat(n, c.repeat)
+			n.Incident = c.repeat.incident
+			t.repeat(n)
 			return nil
 		case c.wait != nil:
 			if err := t.flush(ctx); err != nil {
@@ -83,8 +84,9 @@ func (t *take) plain(n Notification, c *claim) {
 	t.held = append(t.held, c)
 }
 
-func (t *take) repeat(n Notification, of *claim) {
-	n.Duplicate, n.Incident, n.Why = true, of.incident, t.why(whyRepeat)
+// repeat puts the row of a repeat aside.
+func (t *take) repeat(n Notification) {
+	n.Duplicate, n.Why = true, t.why(whyRepeat)
 	t.rows = append(t.rows, n)
 }
 
@@ -93,7 +95,7 @@ func (t *take) repeat(n Notification, of *claim) {
 // is a repeat of it.
 func (t *take) takeOver(ctx context.Context, n Notification, c *claim) error {
 	if err := t.flush(ctx); err != nil {
-		t.r.window.settle(c, false, c.incident)
+		t.r.window.settle(c, false, dispatch.IncidentID{})
 		return err
 	}
 	again := n
@@ -102,12 +104,17 @@ func (t *take) takeOver(ctx context.Context, n Notification, c *claim) error {
 	if err == nil {
 		err = t.flush(ctx)
 	}
-	if errors.Is(err, dispatch.ErrDuplicate) {
-		t.r.window.settle(c, true, c.incident)
-		t.repeat(n, c)
-		return nil
+	if !errors.Is(err, dispatch.ErrDuplicate) {
+		return err
 	}
-	return err
+	incident, err := t.r.store.IncidentOf(ctx, c.id, c.at)
+	if err != nil {
+		return err // the claim stays unsure
+	}
+	t.r.window.settle(c, true, incident)
+	n.Incident = incident
+	t.repeat(n)
+	return nil
 }
 
 // flush saves what was put aside.
@@ -173,7 +180,9 @@ func (t *take) signal(ctx context.Context, n Notification, c *claim, opens bool)
 			n.Incident = dispatch.IncidentID{}
 			continue
 		}
-		t.r.window.settle(c, false, next.incident)
+		// The signal may be on the card all the same.
+		t.r.cards.joined(k, next.incident, n.ReceivedAt)
+		t.r.window.settle(c, false, dispatch.IncidentID{})
 		return err
 	}
 	t.r.window.settle(c, false, dispatch.IncidentID{})
@@ -196,7 +205,7 @@ func (t *take) saveSignal(ctx context.Context, n *Notification, opens bool) erro
 		ch.Decide = dispatch.OpenFromAlarm(n.signal(), typ, t.describe(n), site, t.r.router)
 	case n.Condition == Alarm || n.Condition == Verified:
 		n.Why = t.why(whyJoined)
-		ch.Decide = dispatch.AddSignal(n.signal())
+		ch.Decide = join(n.signal())
 	default:
 		n.Why = t.why(whyNoted)
 		ch.Decide = dispatch.AddSignal(n.signal())
@@ -208,6 +217,18 @@ func (t *take) saveSignal(ctx context.Context, n *Notification, opens bool) erro
 			zap.Stringer("incident", n.Incident), zap.Bool("known", t.panel != nil))
 	}
 	return err
+}
+
+// join adds an alarm to a card whose last signal is not too long ago. The card
+// is asked, because only the database knows for certain when that was.
+func join(s dispatch.Signal) dispatch.Decide {
+	add := dispatch.AddSignal(s)
+	return func(c dispatch.Card) (dispatch.Card, []dispatch.Event, error) {
+		if s.At.Sub(c.LastSignalAt) > JoinWithin {
+			return c, nil, &dispatch.TransitionError{What: "incident", From: string(c.State), To: "signal"}
+		}
+		return add(c)
+	}
 }
 
 // describe says on the card what the panel told.

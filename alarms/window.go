@@ -63,7 +63,8 @@ type claim struct {
 	topic     topic
 	code      string
 	condition Condition
-	at        time.Time
+	at        time.Time // of the row
+	heard     time.Time // when the message that may make the row came; later after a take-over
 	id        dispatch.NotificationID
 	incident  dispatch.IncidentID
 	state     claimState
@@ -120,7 +121,7 @@ func (w *window) claim(n *Notification, by *take) claimed {
 		case claimCommitted:
 			return claimed{repeat: c}
 		case claimUnsure:
-			c.state, c.owner = claimPending, by
+			c.state, c.owner, c.heard = claimPending, by, n.ReceivedAt
 			return claimed{own: c}
 		case claimPending:
 			if c.owner == by { // the same event twice in one message
@@ -132,21 +133,18 @@ func (w *window) claim(n *Notification, by *take) claimed {
 			return claimed{wait: c.settled}
 		}
 	}
-	c := &claim{topic: t, code: n.Code, condition: n.Condition, at: n.ReceivedAt, id: n.ID, owner: by}
+	c := &claim{topic: t, code: n.Code, condition: n.Condition, at: n.ReceivedAt, heard: n.ReceivedAt, id: n.ID, owner: by}
 	s.add(c)
 	return claimed{own: c}
 }
 
-// settle tells what became of an original. A committed one ends the window of
-// its opposites.
+// settle tells what became of an original: committed, on which card if any, or
+// not known. A committed one ends the window of its opposites.
 func (w *window) settle(c *claim, committed bool, incident dispatch.IncidentID) {
 	s := w.shard(c.topic.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.state, c.owner = claimUnsure, nil
-	if c.incident.IsZero() {
-		c.incident = incident
-	}
 	if committed {
 		c.state, c.incident = claimCommitted, incident
 		s.clearOpposites(c)
@@ -163,7 +161,7 @@ func (w *window) restore(n *Notification) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &claim{
-		topic: topicOf(n), code: n.Code, condition: n.Condition, at: n.ReceivedAt, id: n.ID,
+		topic: topicOf(n), code: n.Code, condition: n.Condition, at: n.ReceivedAt, heard: n.ReceivedAt, id: n.ID,
 		incident: n.Incident, state: claimCommitted,
 	}
 	s.add(c)
@@ -208,9 +206,18 @@ func (s *windowShard) age(now time.Time) {
 	}
 }
 
+// clearOpposites ends the window of whatever a committed original undoes, and
+// its own if it was itself undone while it was on the way. An original that may
+// or may not be there is undone too: after a restore an alarm is news.
 func (s *windowShard) clearOpposites(by *claim) {
 	for _, c := range append([]*claim(nil), s.topics[by.topic]...) {
-		if c != by && c.state == claimCommitted && opposed(c.condition, by.condition) {
+		switch {
+		case c == by, c.state == claimPending, !opposed(c.condition, by.condition):
+		case c.heard.After(by.heard):
+			if c.state == claimCommitted && !by.gone {
+				s.drop(by)
+			}
+		default:
 			s.drop(c)
 		}
 	}

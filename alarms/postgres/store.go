@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,6 +62,21 @@ func row(n *alarms.Notification) []any {
 		n.ID, n.ReceivedAt, occurred, n.Account, n.Panel.Ptr(), n.Facility.Ptr(), n.Protocol, string(n.Class), string(n.Condition),
 		n.Code, n.Area, n.Zone, n.User, n.Text, []byte(n.Raw), n.Peer, n.Seq, n.Duplicate, n.DedupKey, n.Incident.Ptr(), n.Why,
 	}
+}
+
+// IncidentOf tells which card a stored notification is on; zero for none.
+func (s *Store) IncidentOf(ctx context.Context, id dispatch.NotificationID, receivedAt time.Time) (dispatch.IncidentID, error) {
+	var incident *dispatch.IncidentID
+	err := s.pool.QueryRow(ctx, `SELECT incident_id FROM notifications WHERE received_at = $1 AND id = $2`, receivedAt, id).Scan(&incident)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return dispatch.IncidentID{}, dispatch.ErrNotFound
+	case err != nil:
+		return dispatch.IncidentID{}, fmt.Errorf("look up notification %s: %w", id, err)
+	case incident == nil:
+		return dispatch.IncidentID{}, nil
+	}
+	return *incident, nil
 }
 
 // SaveSeen moves «last seen» forwards, all panels in one statement.
