@@ -99,7 +99,10 @@ func AddSignal(s Signal) Decide {
 		if !c.State.Open() || c.State == Worked {
 			return c, nil, &TransitionError{What: "incident", From: string(c.State), To: "signal"}
 		}
-		c.LastSignalAt = s.At.UTC().Truncate(time.Microsecond)
+		// A signal that was taken again after an outage keeps its old time.
+		if at := s.At.UTC().Truncate(time.Microsecond); at.After(c.LastSignalAt) {
+			c.LastSignalAt = at
+		}
 		d := s.details()
 		d.Card = c.Snapshot()
 		return c, []Event{newEvent(c.ID, EventSignal, Actor("panel:"+s.Account), s.At, d)}, nil
