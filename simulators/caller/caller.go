@@ -178,33 +178,40 @@ func (r *ring) ask(ctx context.Context) (*sipwire.Message, error) {
 }
 
 // cancel withdraws the INVITE. Its final answer still comes: 487, or a 200 that
-// was under way.
+// was under way. Before the first sign of life there is nothing to cancel
+// (RFC 3261 §9.1), so that is waited for a while.
 func (r *ring) cancel(ctx context.Context) (*sipwire.Message, error) {
-	if r.res.Trying == 0 {
-		// Nobody has heard of the call: there is nothing to cancel (§9.1).
-		return nil, errGaveUp
-	}
 	r.cancelled = true
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
 	defer stop()
-	if err := r.call.Send(r.call.CancelRequest()); err != nil {
-		return nil, fmt.Errorf("CANCEL: %w", err)
-	}
-	// The INVITE is not repeated any more: its CANCEL is, until an answer comes.
-	cancel := r.call.CancelRequest()
+	var request *sipwire.Message
+	again := time.NewTicker(500 * time.Millisecond)
+	defer again.Stop()
 	for {
-		again := time.NewTimer(500 * time.Millisecond)
+		if request == nil && r.res.Trying > 0 {
+			request = r.call.CancelRequest()
+			if err := r.call.Send(request); err != nil {
+				return nil, fmt.Errorf("CANCEL: %w", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
-			again.Stop()
+			if request == nil {
+				return nil, errGaveUp
+			}
 			return nil, fmt.Errorf("CANCEL: %w", sipwire.ErrTimeout)
 		case <-again.C:
-			if err := r.call.Send(cancel); err != nil {
+			// The INVITE is repeated until somebody has heard of it, then its
+			// CANCEL until an answer comes.
+			repeat := request
+			if repeat == nil {
+				repeat = r.invite
+			}
+			if err := r.call.Send(repeat); err != nil {
 				return nil, fmt.Errorf("CANCEL: %w", err)
 			}
 			r.res.Repeats++
 		case m, open := <-r.call.Inbox():
-			again.Stop()
 			if !open {
 				return nil, sipwire.ErrClosed
 			}
@@ -276,7 +283,7 @@ func (r *ring) talk(ctx context.Context, ok *sipwire.Message) error {
 }
 
 // partingTime bounds the farewell of a call that is being stopped.
-const partingTime = 4 * time.Second
+const partingTime = 2 * time.Second
 
 func (r *ring) hangUp(ctx context.Context) error {
 	if r.res.EndedBy == "" {
