@@ -55,20 +55,12 @@ func (c *Cluster) client(more ...kgo.Opt) (*kgo.Client, error) {
 		kgo.ClientID(c.o.ClientID),
 		kgo.SoftwareNameAndVersion("nabat", "1"),
 		kgo.DisableClientMetrics(), // the broker need not know how we are
-		kgo.DialTimeout(5 * time.Second),
+		kgo.Dialer(c.dial),
+		kgo.AlwaysRetryEOF(), // a broker that hangs up at once is one that is starting
 		kgo.RetryBackoffFn(backoff),
 		// Trouble is counted and told once by package routing; the client's own
 		// lines, one for each try, are for a debugger.
 		kgo.WithLogger(kzap.New(c.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)))),
-	}
-	if c.o.Dial != nil {
-		opts = append(opts, kgo.Dialer(c.o.Dial))
-	}
-	if c.o.TLS != nil {
-		if c.o.Dial != nil {
-			return nil, errors.New("a dialer of one's own does TLS by itself")
-		}
-		opts = append(opts, kgo.DialTLSConfig(c.o.TLS))
 	}
 	cl, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
@@ -76,6 +68,48 @@ func (c *Cluster) client(more ...kgo.Opt) (*kgo.Client, error) {
 	}
 	return cl, nil
 }
+
+const dialTimeout = 5 * time.Second
+
+// dial connects to a broker. Every failure looks passing to the client: for one
+// that it takes for final (no such host, no permission) it would ask for its
+// producer id again and again without a pause, and a name that is not found now
+// may be found when the resolver is back.
+func (c *Cluster) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := c.connect(ctx, network, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: passing{err.Error()}}
+	}
+	return conn, nil
+}
+
+func (c *Cluster) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := c.o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	conn, err := dial(ctx, network, address)
+	if err != nil || c.o.TLS == nil {
+		return conn, err
+	}
+	cfg := c.o.TLS.Clone()
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	secure := tls.Client(conn, cfg)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+// passing is a failure whose kind is not shown on purpose.
+type passing struct{ text string }
+
+func (p passing) Error() string { return p.text }
 
 // backoff is how long the client waits after some failures in a row. A city
 // waits for these records, so the longest is short.

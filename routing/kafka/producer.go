@@ -48,7 +48,7 @@ func (c *Cluster) OpenProducer(trouble func(error)) (*Producer, error) {
 				return maxBatch
 			}),
 			kgo.UnknownTopicRetries(-1), // somebody will create it
-			kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+			kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()),
 			kgo.WithHooks(troubleHook{trouble}),
 		)
 	}}
