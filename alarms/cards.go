@@ -11,7 +11,11 @@ import (
 // facility and class still belongs to it.
 const JoinWithin = 10 * time.Minute
 
-// site names a card's place and matter: a facility, or an account that nobody
+// maxSlots is how many cards are remembered before those of unknown accounts are
+// looked through. Facilities and classes bound the others.
+const maxSlots = 100_000
+
+// siteKey names a card's place and matter: a facility, or an account that nobody
 // registered, and a class.
 type siteKey struct {
 	facility dispatch.FacilityID
@@ -31,8 +35,9 @@ type OpenCard struct {
 // cards knows which card takes a further signal. The card itself decides whether
 // it is still open: it refuses the signal when it is not.
 type cards struct {
-	mu   sync.Mutex
-	open map[siteKey]*slot
+	mu    sync.Mutex
+	open  map[siteKey]*slot
+	swept time.Time
 }
 
 type slot struct {
@@ -64,9 +69,24 @@ func (c *cards) next(k siteKey, at time.Time, opens bool) turn {
 	if !opens {
 		return turn{}
 	}
+	c.sweep(at)
 	s = &slot{incident: dispatch.NewIncidentID(), last: at, opening: make(chan struct{})}
 	c.open[k] = s
 	return turn{incident: s.incident, opens: true}
+}
+
+// sweep forgets the cards of unknown accounts that no alarm would join any more,
+// when strangers have made too many: at most their restores go unnoted.
+func (c *cards) sweep(now time.Time) {
+	if len(c.open) < maxSlots || now.Sub(c.swept) < time.Minute {
+		return
+	}
+	c.swept = now
+	for k, s := range c.open {
+		if k.account != "" && s.opening == nil && now.Sub(s.last) > JoinWithin {
+			delete(c.open, k)
+		}
+	}
 }
 
 // opened ends the making of a card. One whose commit we could not learn of stays

@@ -35,5 +35,6 @@
 //
 // Receiver owns one goroutine, in Run. Take works on its caller's. The memory of
 // the window is bounded: when it is full the oldest key goes early, and is
-// counted. Open cards are bounded by facilities and classes.
+// counted. Open cards are bounded by facilities and classes; those of unknown
+// accounts are forgotten once no alarm would join them and there are too many.
 package alarms

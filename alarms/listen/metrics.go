@@ -20,6 +20,7 @@ type Metrics struct {
 	conns    prometheus.Gauge
 	latency  prometheus.Histogram
 	junkOcts prometheus.Counter
+	panics   prometheus.Counter
 
 	badCRC, badLength, badJunk prometheus.Counter
 	reply                      [4]prometheus.Counter
@@ -47,7 +48,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		junkOcts: prometheus.NewCounter(prometheus.CounterOpts{Name: "nabat_dc09_junk_octets_total", Help: "Octets that belonged to no frame."}),
 	}
-	reg.MustRegister(m.frames, m.bad, m.replies, m.foreign, m.full, m.quirks, m.conns, m.latency, m.junkOcts)
+	m.panics = prometheus.NewCounter(prometheus.CounterOpts{Name: "nabat_dc09_panics_total", Help: "Frames whose handling panicked: each is a bug."})
+	reg.MustRegister(m.frames, m.bad, m.replies, m.foreign, m.full, m.quirks, m.conns, m.latency, m.junkOcts, m.panics)
 	m.badCRC, m.badLength, m.badJunk = m.bad.WithLabelValues("crc"), m.bad.WithLabelValues("length"), m.bad.WithLabelValues("junk")
 	for r := range m.reply {
 		m.reply[r] = m.replies.WithLabelValues(dc09.Reply(r).String())

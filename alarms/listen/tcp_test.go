@@ -299,3 +299,16 @@ func TestALongFrameGrowsTheBuffer(t *testing.T) {
 		require.Equal(t, []string{"0001", "0002"}, in.heard())
 	})
 }
+
+func TestAPanicCostsOneFrameItsAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ln, reg, stop := serveTCP(t, &intake{}, listen.Options{})
+		defer stop()
+		c := ln.dial()
+		defer c.Close()
+		go c.Write(append(null("6666"), null("0001")...))
+		require.Equal(t, ack("0001"), read(t, c, len(ack("0001"))))
+		count(t, reg, "nabat_dc09_panics_total", "", 1)
+	})
+}

@@ -3,6 +3,7 @@ package listen_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,4 +82,27 @@ func TestAFullQueueDropsAndCounts(t *testing.T) {
 		require.Equal(t, []string{"0000", "0001", "0002"}, in.heard())
 		count(t, reg, "nabat_dc09_full_total", "datagrams", 7)
 	})
+}
+
+// The same on a real socket.
+func TestUDPSocket(t *testing.T) {
+	t.Parallel()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer pc.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- listen.New(&intake{}, zap.NewNop(), nil, listen.Options{}).UDP(ctx, pc) }()
+	c, err := net.Dial("udp", pc.LocalAddr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Write(null("0001"))
+	require.NoError(t, err)
+	b := make([]byte, 100)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+	n, err := c.Read(b)
+	require.NoError(t, err)
+	require.Equal(t, ack("0001"), b[:n])
+	stop()
+	require.NoError(t, <-done)
 }
