@@ -34,7 +34,7 @@ setup-lint: ## build the linter
 
 build: bundle ## bin/nabat and bin/nabatsim, with the console's page if Node is here
 	@mkdir -p bin
-	$(GOBUILD) -o bin/ ./cmd/...
+	$(GOBUILD) -o bin/ ./cmd/nabat ./cmd/nabatsim
 
 bundle: $(BUNDLE) # the browser application, when Node and its packages are here
 
