@@ -109,5 +109,5 @@ func Text(r Request) (string, *Refusal) {
 		text = string(runes)
 	}
 	text = strings.ReplaceAll(text, "\r\n", "\n")
-	return Clean(text, maxText, true), nil
+	return strings.TrimRight(Clean(text, maxText, true), "\n"), nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -20,8 +21,13 @@ import (
 // sipgo refuses to send more than UDPMTUSize-200 octets over UDP, answers
 // included, and a 200 with SDP and a few Record-Route lines is larger than its
 // default: such a call would never be answered. The variable is read without a
-// lock, so it is set before any goroutine exists.
-func init() { gosip.UDPMTUSize = 65507 + 200 }
+// lock, so it is set before any goroutine exists. So is the logger for the few
+// lines that sipgo writes past the one it is given; they are about its counting
+// of references and say nothing that anybody could act on.
+func init() {
+	gosip.UDPMTUSize = 65507 + 200
+	gosip.SetDefaultLogger(slog.New(slog.DiscardHandler))
+}
 
 // Config is what a Gateway needs. Intake, Media and Run are mandatory.
 type Config struct {
