@@ -91,11 +91,9 @@ func (r *Replies) Run(ctx context.Context) error {
 		return fmt.Errorf("write dead letters: %w", err)
 	}
 	defer producer.Close()
-	for {
-		if err := r.round(ctx, consumer, producer); err != nil {
-			return nil //nolint:nilerr // only ctx ends a round
-		}
+	for r.round(ctx, consumer, producer) == nil { // only ctx ends a round
 	}
+	return nil
 }
 
 // round takes what one poll gives and then commits. Its error is that of ctx.

@@ -83,7 +83,8 @@ func ParseReply(value []byte) (Reply, error) {
 	if err != nil {
 		return r, fmt.Errorf("data: %w", err)
 	}
-	return r, r.data(data)
+	err = r.data(data)
+	return r, err
 }
 
 func (r *Reply) data(data map[string]json.RawMessage) error {

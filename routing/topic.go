@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -209,7 +210,7 @@ func (l *topicLoop) publish(ctx context.Context, p Producer, wave []outgoing, b 
 				}
 			}
 		}
-		left = append(again, refused...)
+		left = slices.Concat(again, refused)
 		alone = alone || len(refused) > 0
 		if retry == nil && len(refused) > 0 {
 			retry = ErrRefused
@@ -282,7 +283,7 @@ func (l *topicLoop) settle(ctx context.Context, in <-chan batch) error {
 	defer ticker.Stop()
 	pending := l.position.Load()
 	for {
-		important := false
+		var important bool
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

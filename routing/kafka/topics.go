@@ -74,10 +74,7 @@ func (c *Cluster) EnsureTopics(ctx context.Context, services []dispatch.Service)
 			return nil, fmt.Errorf("create topic %s: %w", t.Name, err)
 		}
 	}
-	if state, err = look(ctx, adm, services); err != nil {
-		return nil, err
-	}
-	return state.warnings(services), nil
+	return c.Check(ctx, services) // with another client: this one remembers what it saw
 }
 
 // Check looks at the cluster and changes nothing. The error means that the
