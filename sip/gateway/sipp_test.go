@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/netip"
@@ -90,26 +91,30 @@ func freePort(t *testing.T) int {
 }
 
 // sipp plays a scenario once and must succeed.
-func sipp(t *testing.T, target, scenario string, mediaPort int, more ...string) {
+func sipp(t *testing.T, target, scenario string, more ...string) {
+	path := needSipp(t)
 	file, err := filepath.Abs(filepath.Join("testdata", scenario+".xml"))
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	args := append([]string{
-		target, "-sf", file, "-m", "1", "-i", "127.0.0.1", "-p", strconv.Itoa(freePort(t)),
-		"-mi", "127.0.0.1", "-mp", strconv.Itoa(mediaPort), "-timeout", "50s", "-timeout_error", "-nostdin", "-trace_err",
-	}, more...)
-	cmd := exec.CommandContext(ctx, needSipp(t), args...)
-	cmd.Dir = t.TempDir()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		logs, _ := filepath.Glob(filepath.Join(cmd.Dir, "*errors.log"))
-		for _, l := range logs {
-			b, _ := os.ReadFile(l)
-			t.Logf("%s", b)
+	var out []byte
+	for range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		args := append([]string{
+			target, "-sf", file, "-m", "1", "-i", "127.0.0.1", "-p", strconv.Itoa(freePort(t)),
+			"-mi", "127.0.0.1", "-mp", strconv.Itoa(freePort(t)), "-timeout", "50s", "-timeout_error", "-nostdin", "-trace_err",
+		}, more...)
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Dir = t.TempDir()
+		out, err = cmd.CombinedOutput()
+		cancel()
+		if err == nil {
+			return
 		}
-		require.NoError(t, err, "%s: %s", scenario, out)
+		// Somebody took the port between the question and sipp: nothing was sent yet.
+		if !bytes.Contains(out, []byte("Unable to bind")) {
+			break
+		}
 	}
+	require.NoError(t, err, "%s: %s", scenario, out)
 }
 
 // settled waits until every call has gone and its end is stored.
@@ -128,7 +133,7 @@ func TestSippStories(t *testing.T) {
 		}{
 			{"call", dispatch.EndCallerHungUp, true},
 			{"repeated", dispatch.EndCallerHungUp, false},
-			{"lostack", dispatch.EndCallerHungUp, true},
+			{"lostack", dispatch.EndCallerHungUp, false},
 			{"unknown", "", true},
 			{"options", "", true},
 			{"message", dispatch.EndDelivered, true},
@@ -144,7 +149,7 @@ func TestSippStories(t *testing.T) {
 				if transport == "t1" {
 					target = gw.tcp
 				}
-				sipp(t, target, c.scenario, freePort(t), "-t", transport)
+				sipp(t, target, c.scenario, "-t", transport)
 				settled(t, gw)
 				if c.reason == "" {
 					require.Empty(t, house.all())
@@ -173,7 +178,7 @@ func TestSippHearsThePrompt(t *testing.T) {
 	house := &fakeHouse{}
 	gw := startReal(t, house)
 	// sipp sends back every RTP packet that reaches it: what we receive, it heard.
-	sipp(t, gw.udp, "call", freePort(t), "-rtp_echo")
+	sipp(t, gw.udp, "call", "-rtp_echo")
 	settled(t, gw)
 	require.Greater(t, gathered(t, gw.metrics, "nabat_rtp_packets_received_total"), 25.0, "of fifty in the second that the call lasts")
 }
@@ -196,7 +201,7 @@ func TestSippCancels(t *testing.T) {
 			if transport == "t1" {
 				target = gw.tcp
 			}
-			sipp(t, target, "cancel", freePort(t), "-t", transport)
+			sipp(t, target, "cancel", "-t", transport)
 			close(cancelled)
 			settled(t, gw)
 			require.Equal(t, dispatch.EndCancelled, house.only(t).EndReason)
@@ -213,7 +218,7 @@ func TestSippSendsTheInviteAgainAfterOurRestart(t *testing.T) {
 		gw := startReal(t, house)
 		runs = append(runs, gw.cfg.Run)
 		// The scenario's Call-ID is fixed, and its From tag too.
-		sipp(t, gw.udp, "repeated", freePort(t), "-cid_str", "again@caller")
+		sipp(t, gw.udp, "repeated", "-cid_str", "again@caller")
 		settled(t, gw)
 		gw.stop()
 	}
@@ -245,7 +250,7 @@ func TestOperatorHangsUpOnSipp(t *testing.T) {
 					time.Sleep(5 * time.Millisecond)
 				}
 			}()
-			sipp(t, target, "hangup", freePort(t), "-t", transport)
+			sipp(t, target, "hangup", "-t", transport)
 			require.NoError(t, <-ended)
 			settled(t, gw)
 			require.Equal(t, dispatch.EndOperator, house.only(t).EndReason)
