@@ -175,6 +175,15 @@ describe('staleness', () => {
     expect(stale()).not.toBeNull()
   })
 
+  it('is not calmed after a silence by a frame that proves nothing', async () => {
+    const s = connect()
+    await vi.advanceTimersByTimeAsync(1_800)
+    s.say({ t: 'result', id: 'whatever', ok: true })
+    expect(stale()?.reason).toBe('unproved')
+    s.say({ t: 'beat', epoch: 'e', seq: 5, at: iso(Date.now()) })
+    expect(stale()).toBeNull()
+  })
+
   it('gives up a socket that is open and dead', async () => {
     const s = connect()
     await vi.advanceTimersByTimeAsync(8_000)

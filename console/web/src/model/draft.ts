@@ -16,9 +16,10 @@ export interface FieldDraft {
 export interface Draft {
   fields: Partial<Record<FormField, FieldDraft>>
   sent: readonly Form[] // forms on their way, unanswered
+  stored: boolean // the server has confirmed a text of this draft
 }
 
-export const emptyDraft: Draft = { fields: {}, sent: [] }
+export const emptyDraft: Draft = { fields: {}, sent: [], stored: false }
 
 export const formOf = (i: Incident): Form => ({ type: i.type, place: i.place, description: i.description })
 
@@ -61,7 +62,7 @@ export function resolve(d: Draft, f: FormField, keep: 'mine' | 'theirs'): Draft 
   return withField(d, f, { mine: field.mine, base: field.theirs, theirs: null })
 }
 
-// left is told when the cursor leaves a field: a saved text needs no copy.
+// left lets go of a field that the cursor is not in: a saved text needs no copy.
 export function left(d: Draft, f: FormField): Draft {
   const field = d.fields[f]
   if (field === undefined || field.theirs !== null || !same(f, field.mine, field.base)) return d
@@ -95,6 +96,7 @@ export function answered(d: Draft, form: Form, ok: boolean): Draft {
   const i = d.sent.findIndex((s) => formFields.every((f) => s[f] === form[f]))
   let out: Draft = { ...d, sent: d.sent.filter((_, n) => n !== i) }
   if (!ok) return out
+  out = { ...out, stored: true }
   for (const f of formFields) {
     const field = out.fields[f]
     if (field !== undefined && field.theirs === null) out = withField(out, f, { ...field, base: form[f] })
@@ -108,5 +110,5 @@ export function status(d: Draft): DraftStatus {
   if (conflicts(d).length > 0) return 'conflict'
   if (d.sent.length > 0) return 'saving'
   if (anyDirty(d)) return 'unsaved'
-  return Object.keys(d.fields).length > 0 ? 'saved' : 'clean'
+  return d.stored || Object.keys(d.fields).length > 0 ? 'saved' : 'clean'
 }

@@ -1,5 +1,5 @@
 import { signal, type Signal } from '@preact/signals'
-import type { Command, CommandKind, Form, FormField, Incident } from '../model/protocol'
+import { formFields, type Command, type CommandKind, type Form, type FormField, type Incident } from '../model/protocol'
 import {
   answered, anyDirty, conflicts, edit, emptyDraft, formOf, left, resolve, sending, serverChanged, toSave, type Draft,
 } from '../model/draft'
@@ -19,6 +19,7 @@ export interface DraftPorts {
 export class Drafts {
   // keptLocally turns false when the browser refused to keep a copy.
   readonly keptLocally = signal(true)
+  private focused: { incident: string; field: FormField } | null = null
   private readonly drafts = new Map<string, Signal<Draft>>()
   private readonly timers = new Map<string, ReturnType<typeof setTimeout>>()
 
@@ -52,8 +53,13 @@ export class Drafts {
     this.schedule(i.id)
   }
 
-  leave(i: Incident, f: FormField): void {
-    this.set(i.id, left(this.of(i.id).peek(), f))
+  enter(i: Incident, f: FormField): void {
+    this.focused = { incident: i.id, field: f }
+  }
+
+  leave(i: Incident): void {
+    this.focused = null
+    this.set(i.id, this.of(i.id).peek())
   }
 
   discard(incident: string): void {
@@ -127,8 +133,12 @@ export class Drafts {
     this.ports.command(i.id, kind, { form })
   }
 
-  private set(id: string, d: Draft): void {
+  private set(id: string, changed: Draft): void {
     const s = this.of(id)
+    let d = changed
+    for (const f of formFields) {
+      if (this.focused?.incident !== id || this.focused.field !== f) d = left(d, f)
+    }
     if (s.peek() === d) return
     s.value = d
     if (anyDirty(d)) this.keptLocally.value = this.shelf.put(id, d)

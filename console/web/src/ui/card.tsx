@@ -131,6 +131,11 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
   const w = t().card
   const known = i !== undefined
   useEffect(() => heading.current?.focus({ preventScroll: true }), [id, known])
+  // The form of a draft gives way to the facts once it is sent; the focus must not fall off the page.
+  const formFirst = i !== undefined && i.state === 'draft' && mayEdit(i, live.me)
+  useEffect(() => {
+    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true })
+  }, [formFirst])
 
   const close = (
     <button type="button" class="quiet-light" data-testid="card-close" aria-label={w.close} title={w.close} onClick={backToBoard}>
@@ -152,7 +157,6 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
   }
   const call = liveCall(i)
   const gone = live.board.vanished.value.has(id)
-  const formFirst = i.state === 'draft' && mayEdit(i, live.me)
   const hurry = i.assignments.some((a) => isUndecided(a.state))
   return (
     <section class="card" aria-labelledby="card-title" data-testid="card" data-incident={id} data-state={i.state} data-version={i.version}>

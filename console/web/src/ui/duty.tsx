@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { pick, t } from '../i18n'
 import { ownAssignment } from '../model/order'
 import { isFinal, isUndecided, type AssignmentState, type Incident } from '../model/protocol'
@@ -50,7 +50,7 @@ export const Duty = ({ live, i }: { live: Live; i: Incident }) => {
 
   const canAccept = steps.includes('accepted')
   const canRefuse = steps.includes('refused')
-  useEffect(() => {
+  useLayoutEffect(() => {
     dutyKeys.accept = canAccept ? () => settled() && reply('accepted') : null
     dutyKeys.refuse = canRefuse ? () => (refusing.value = 'refused') : null
     return () => {

@@ -74,7 +74,8 @@ export const CardForm = ({ live, i }: { live: Live; i: Incident }) => {
     'data-testid': `form-${f}`,
     'aria-invalid': problem(f) !== undefined,
     'aria-describedby': `form-${f}-say`,
-    onBlur: () => live.drafts.leave(i, f),
+    onFocus: () => live.drafts.enter(i, f),
+    onBlur: () => live.drafts.leave(i),
   })
   const below = (f: FormField) => {
     const theirs = d.fields[f]?.theirs ?? null
