@@ -10,6 +10,7 @@ import (
 
 	"nabat/cmd/nabat/config"
 	"nabat/cmd/nabat/datadir"
+	"nabat/dispatch/postgres"
 	"nabat/dispatch/postgres/pgserver"
 	"nabat/migrations"
 )
@@ -75,4 +76,29 @@ func upToDate(ctx context.Context, url string) error {
 		return fmt.Errorf("the database lacks %d migrations of this version; run «nabat migrate»", n)
 	}
 	return nil
+}
+
+// opened is a command's database.
+type opened struct {
+	pool *postgres.Pool
+	log  *zap.Logger
+}
+
+// withDatabase opens the database of --data for the time of do.
+func withDatabase(ctx context.Context, c config.Base, t terminal, do func(opened) error) (err error) {
+	log, err := logger(c.Log, t.err)
+	if err != nil {
+		return err
+	}
+	url, stop, err := openDatabase(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	pool, err := postgres.Open(ctx, url, postgres.PoolOptions{MaxConns: 6, Name: "nabat-cli"})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return do(opened{pool: pool, log: log})
 }

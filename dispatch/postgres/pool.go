@@ -20,6 +20,10 @@ type PoolOptions struct {
 	Name string
 }
 
+// Pool is the connection pool that a process shares. The name lets those who
+// wire it hand it on without knowing the driver.
+type Pool = pgxpool.Pool
+
 // Open makes a pool and checks that the database answers.
 func Open(ctx context.Context, url string, o PoolOptions) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)

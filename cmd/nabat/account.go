@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"nabat/cmd/nabat/config"
+	"nabat/console"
+	consoledb "nabat/console/postgres"
+)
+
+type tokenCmd struct {
+	Create tokenCreateCmd `cmd:"" help:"${cmd_token_create}"`
+	Revoke tokenRevokeCmd `cmd:"" help:"${cmd_token_revoke}"`
+}
+
+type tokenCreateCmd struct {
+	config.Base
+	Role string        `required:"" placeholder:"ROLE" help:"${flag_role}"`
+	Name string        `default:"cli" placeholder:"NAME" help:"${flag_token_name}"`
+	Life time.Duration `default:"0" placeholder:"DURATION" help:"${flag_token_life}"`
+}
+
+// Run prints a fresh token, which is shown only this once.
+func (c tokenCreateCmd) Run(ctx context.Context, t terminal) error {
+	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
+		token, err := console.CreateToken(ctx, s, c.Name, c.Role, c.Life, time.Now())
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(t.out, token)
+		return err
+	})
+}
+
+type tokenRevokeCmd struct {
+	config.Base
+	Name string `arg:"" help:"${flag_token_name}"`
+}
+
+// Run ends a token.
+func (c tokenRevokeCmd) Run(ctx context.Context, t terminal) error {
+	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
+		return s.RevokeToken(ctx, c.Name, time.Now())
+	})
+}
+
+type userCmd struct {
+	Add    userAddCmd    `cmd:"" help:"${cmd_user_add}"`
+	Passwd userPasswdCmd `cmd:"" help:"${cmd_user_passwd}"`
+}
+
+type userAddCmd struct {
+	config.Base
+	Login string `arg:"" help:"${flag_login}"`
+	Role  string `required:"" placeholder:"ROLE" help:"${flag_role}"`
+	Name  string `placeholder:"NAME" help:"${flag_person}"`
+}
+
+// Run adds a person; the password comes from standard input, or is made up and
+// printed when that is a terminal.
+func (c userAddCmd) Run(ctx context.Context, t terminal) error {
+	password, made, err := askPassword()
+	if err != nil {
+		return err
+	}
+	if c.Name == "" {
+		c.Name = c.Login
+	}
+	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
+		if err := console.CreateAccount(ctx, s, c.Login, c.Name, c.Role, password, time.Now()); err != nil {
+			return err
+		}
+		return tellPassword(t, password, made)
+	})
+}
+
+type userPasswdCmd struct {
+	config.Base
+	Login string `arg:"" help:"${flag_login}"`
+}
+
+// Run changes a password and ends the person's sessions.
+func (c userPasswdCmd) Run(ctx context.Context, t terminal) error {
+	password, made, err := askPassword()
+	if err != nil {
+		return err
+	}
+	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
+		if err := console.SetPassword(ctx, s, c.Login, password); err != nil {
+			return err
+		}
+		return tellPassword(t, password, made)
+	})
+}
+
+// askPassword reads one line from standard input, so that a password never
+// stands in a command line; with a terminal there it makes one up.
+func askPassword() (password string, made bool, err error) {
+	if isTerminal(os.Stdin) {
+		return rand.Text()[:16], true, nil
+	}
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	password = strings.TrimRight(line, "\r\n")
+	if password == "" {
+		return rand.Text()[:16], true, nil //nolint:nilerr // nothing on standard input
+	}
+	return password, false, nil
+}
+
+func tellPassword(t terminal, password string, made bool) error {
+	if !made {
+		return nil
+	}
+	_, err := fmt.Fprintf(t.out, "%s %s\n", t.say("пароль:", "password:"), password)
+	return err
+}
+
+// withAccounts opens the database of --data and hands its accounts to do.
+func withAccounts(ctx context.Context, c config.Base, t terminal, do func(*consoledb.Store) error) error {
+	return withDatabase(ctx, c, t, func(d opened) error { return do(consoledb.New(d.pool, nil)) })
+}

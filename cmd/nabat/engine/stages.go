@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+	"nabat/cmd/nabat/lifecycle"
+	"nabat/console"
+	"nabat/console/ops"
+	"nabat/dispatch/audit"
+	"nabat/dispatch/postgres"
+)
+
+// sealEvery is how often the journal's head is signed while there is news.
+const sealEvery = time.Hour
+
+// Stages lists the parts in the order in which they start.
+func (e *Engine) Stages() []lifecycle.Stage {
+	d := e.o.Drain
+	stages := []lifecycle.Stage{
+		{Name: "operations", Run: e.serveOps, Limit: d.Console},
+		{Name: "writer", Run: e.writer.Run, Limit: d.Database},
+	}
+	if !e.o.NoNotify {
+		stages = append(stages, lifecycle.Stage{
+			Name: "journal wake", Limit: d.Console,
+			Run: func(ctx context.Context) error { return e.wake.Run(ctx, e.pool, e.log) },
+		})
+	}
+	return append(stages,
+		lifecycle.Stage{Name: "partitions", Run: e.partitions.Run, Limit: d.Database},
+		lifecycle.Stage{Name: "journal heads", Run: audit.NewSealer(e.store, e.heads, e.log, sealEvery).Run, Limit: d.Database},
+		lifecycle.Stage{Name: "rules", Run: e.followRules, Limit: d.Relay},
+		lifecycle.Stage{Name: "relay", Run: e.runRelay, Limit: d.Relay},
+		lifecycle.Stage{Name: "consoles", Run: e.serveConsoles, Limit: d.Console},
+		lifecycle.Stage{Name: "alarms", Run: e.serveAlarms, Limit: d.Intake},
+		lifecycle.Stage{Name: "telephone", Run: e.serveLine, Limit: d.Intake},
+	)
+}
+
+// Metrics is everything that the parts count.
+func (e *Engine) Metrics() *prometheus.Registry { return e.metrics }
+
+func newMetrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func (e *Engine) serveOps(ctx context.Context) error {
+	if e.o.Sockets.Ops == nil {
+		<-ctx.Done()
+		return nil
+	}
+	checks := []ops.Check{
+		{Name: "database", Ready: e.pool.Ping},
+		{Name: "broker", Ready: func(ctx context.Context) error {
+			_, err := e.cluster.Check(ctx, e.services())
+			return err
+		}},
+	}
+	if e.o.Durable != nil {
+		checks = append(checks, ops.Check{Name: "durability", Ready: e.o.Durable})
+	}
+	h := ops.Handler(ops.Options{Checks: checks, Gatherer: e.metrics})
+	return console.Serve(ctx, e.o.Sockets.Ops, h, nil, e.log)
+}
+
+// runRelay waits for the broker and its topics, then publishes while this node
+// holds the lease, and takes the services' replies.
+func (e *Engine) runRelay(ctx context.Context) error {
+	if err := e.ensureTopics(ctx); err != nil {
+		return nil //nolint:nilerr // only the end of ctx ends the trying
+	}
+	lease := postgres.NewLease(e.pool, e.log, "relay", e.run, leaseTerm)
+	return together(ctx,
+		func(ctx context.Context) error { return lease.Run(ctx, e.relay.Run) },
+		e.replies.Run,
+	)
+}
+
+// ensureTopics tries until the broker has them, with a pause that grows.
+func (e *Engine) ensureTopics(ctx context.Context) error {
+	for pause := time.Second; ; pause = min(2*pause, 15*time.Second) {
+		tctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		warnings, err := e.cluster.EnsureTopics(tctx, e.services())
+		cancel()
+		if err == nil {
+			for _, w := range warnings {
+				e.log.Warn("broker", zap.Stringer("warning", w))
+			}
+			return nil
+		}
+		e.log.Error("the broker is away, incidents wait in the journal", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (e *Engine) serveConsoles(ctx context.Context) error {
+	parts := []func(context.Context) error{e.console.Run, e.sockets.Run, e.hangUpClosed}
+	if ln := e.o.Sockets.Console; ln != nil {
+		parts = append(parts, func(ctx context.Context) error {
+			return console.Serve(ctx, ln, e.console.Handler(e.sockets), e.o.TLS, e.log)
+		})
+	}
+	return together(ctx, parts...)
+}
+
+// serveAlarms listens, and lets the receiver flush «last seen» only after the
+// last frame was answered.
+func (e *Engine) serveAlarms(ctx context.Context) error {
+	after, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	flushed := make(chan error, 1)
+	go func() { flushed <- e.receiver.Run(after) }()
+	var parts []func(context.Context) error
+	if ln := e.o.Sockets.AlarmsTCP; ln != nil {
+		parts = append(parts, func(ctx context.Context) error { return e.listeners.TCP(ctx, ln) })
+	}
+	if pc := e.o.Sockets.AlarmsUDP; pc != nil {
+		parts = append(parts, func(ctx context.Context) error { return e.listeners.UDP(ctx, pc) })
+	}
+	err := together(ctx, parts...)
+	stop()
+	return errors.Join(err, <-flushed)
+}
+
+func (e *Engine) serveLine(ctx context.Context) error {
+	lost, err := e.store.LoseLines(ctx, e.run, time.Now())
+	if err != nil {
+		return fmt.Errorf("find the lines that an earlier run lost: %w", err)
+	}
+	if len(lost) > 0 {
+		e.log.Warn("an earlier run lost calls, they are due for a call back", zap.Int("calls", len(lost)))
+	}
+	if e.o.Sockets.SIPUDP == nil && e.o.Sockets.SIPTCP == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return e.line.Run(ctx, e.o.Sockets.SIPUDP, e.o.Sockets.SIPTCP)
+}
+
+// together runs parts side by side until ctx ends or one of them ends, and
+// returns when all are gone.
+func together(ctx context.Context, parts ...func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if len(parts) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, p := range parts {
+		wg.Go(func() {
+			defer stop()
+			errs[i] = p(ctx)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
