@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -48,7 +49,7 @@ type Service struct {
 	orders  map[string]*job // by incident
 	agenda  agenda
 	behind  map[int32]int64 // partitions whose past has not been read to its end
-	ended   int
+	ended   atomic.Int64
 	produce *kgo.Client
 }
 
@@ -83,6 +84,9 @@ func New(o Options) (*Service, error) {
 func (s *Service) Reports() []tally.Report {
 	return []tally.Report{s.read.Report(), s.answered.Report()}
 }
+
+// Done is how many incidents have had the service's last word.
+func (s *Service) Done() int { return int(s.ended.Load()) }
 
 // Run reads and answers until ctx ends or Count incidents are done.
 func (s *Service) Run(ctx context.Context) error {
@@ -179,7 +183,7 @@ func (s *Service) lookBack(ctx context.Context, cl *kgo.Client, topic string) er
 func (s *Service) loop(ctx context.Context, polled <-chan []*kgo.Record) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for ctx.Err() == nil && (s.o.Count == 0 || s.ended < s.o.Count) {
+	for ctx.Err() == nil && (s.o.Count == 0 || int(s.ended.Load()) < s.o.Count) {
 		wait := time.Hour
 		if len(s.agenda) > 0 {
 			wait = max(time.Until(s.agenda[0].at), 0)
@@ -287,7 +291,7 @@ func (s *Service) act(ctx context.Context, now time.Time) {
 		if j.done < len(j.steps) {
 			heap.Push(&s.agenda, due{now.Add(j.steps[j.done].after), j})
 		} else {
-			s.ended++
+			s.ended.Add(1)
 		}
 	}
 }
