@@ -68,7 +68,8 @@ func SendForm(f Form, route Router, by Actor, at time.Time) Decide {
 		if kind == EventEdited && len(changes) == 0 && len(more) == 0 {
 			return before, nil, ErrUnchanged
 		}
-		events := []Event{newEvent(c.ID, kind, by, at, Details{Card: c.Snapshot(), Changes: changes})}
+		// Before the new services: they hear of the card by their own event first.
+		events := []Event{newEvent(c.ID, kind, by, at, Details{Card: before.Snapshot(), Changes: changes})}
 		return c, append(events, more...), nil
 	}
 }

@@ -85,8 +85,8 @@ func OpenFromAlarm(s Signal, t Type, description string, site Site, route Router
 			return c, events, nil
 		}
 		c.State, c.RegisteredAt = Registered, c.OpenedAt
-		c, more := c.assign(route.Decide(c.Facts(site.Category)), System, s.At)
 		events = append(events, newEvent(c.ID, EventRegistered, System, s.At, Details{Card: c.Snapshot()}))
+		c, more := c.assign(route.Decide(c.Facts(site.Category)), System, s.At)
 		return c, append(events, more...), nil
 	}
 }
