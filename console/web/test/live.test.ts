@@ -383,6 +383,13 @@ describe('journal', () => {
     expect(connect().of('watch')).toMatchObject([{ incident: 'i1' }])
   })
 
+  it('asks again for a journal that does not come', async () => {
+    const s = connect()
+    live.watch('i1')
+    await run(4)
+    expect(s.of('watch')).toHaveLength(2)
+  })
+
   it('asks for a card that the board does not hold', async () => {
     connect()
     live.watch('elsewhere')

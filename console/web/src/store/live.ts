@@ -47,6 +47,7 @@ export class Live {
 
   private greeted = false // the server has said that this socket is ours
   private watched: string | null = null
+  private watchedAt = 0 // when it was last asked for
   private asking = new Set<string>()
   private knownWaiting: ReadonlySet<string> | null = null
   private timer: ReturnType<typeof setInterval> | undefined
@@ -107,8 +108,13 @@ export class Live {
     }
     this.watched = id
     if (id === null) return
-    this.send({ t: 'watch', incident: id })
+    this.ask(id)
     this.fetchIfUnknown(id)
+  }
+
+  private ask(id: string): void {
+    this.watchedAt = this.ports.mono()
+    this.send({ t: 'watch', incident: id })
   }
 
   // Nothing is said before the greeting: the cookie may be somebody else's by now.
@@ -185,7 +191,7 @@ export class Live {
       this.drafts.afterSnapshot()
       if (this.outbox.pending.peek().size > 0) this.outbox.opened(mono)
       if (this.watched !== null) {
-        this.send({ t: 'watch', incident: this.watched })
+        this.ask(this.watched)
         this.fetchIfUnknown(this.watched)
       }
     }
@@ -240,7 +246,15 @@ export class Live {
     if (Math.floor(now / 1000) !== Math.floor(this.now.peek() / 1000)) this.now.value = now
     this.outbox.tick(now, mono)
     if (this.freshness.silentFor(mono) > deadMs) this.link.restart()
+    this.askAgain(mono)
     this.check()
+  }
+
+  // A journal that does not come (the server's database was away) is asked for again.
+  private askAgain(mono: number): void {
+    const id = this.watched
+    if (id === null || this.journals.peek().has(id) || this.missing.peek().has(id)) return
+    if (mono - this.watchedAt > snapshotPatienceMs) this.ask(id)
   }
 
   private check(): void {

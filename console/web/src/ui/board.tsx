@@ -65,6 +65,7 @@ const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: Readonl
       <th scope="row" class="c-number">
         <a
           href={`#/incident/${id}`}
+          class={gone ? 'struck' : ''}
           data-row-link={id}
           tabIndex={tabbable.value === id ? 0 : -1}
           aria-current={isOpenCard ? 'true' : undefined}
@@ -80,9 +81,10 @@ const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: Readonl
       </th>
       <td class="c-age">
         <Age live={live} since={i.openedAt} until={i.closedAt} />
+        <span class="second clip inline-state">{stateName(i.state)}</span>
       </td>
       <td class="c-what">
-        <span class="what">
+        <span class={`what ${waits ? 'strong' : ''} ${gone ? 'struck' : ''}`}>
           <TypeIcon type={i.type} cls={i.class} />
           <span class="clip-2" title={what(i)}>{what(i)}</span>
         </span>

@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
 import { pick, t } from '../i18n'
 import { anyDirty, conflicts, dirty, formOf, shown, status, toSave } from '../model/draft'
 import type { FormField, Incident } from '../model/protocol'
@@ -179,6 +180,10 @@ const CloseWithoutResponse = ({ live, i }: { live: Live; i: Incident }) => {
   const open = useSignal(false)
   const reason = useSignal('')
   const missing = useSignal(false)
+  const select = useRef<HTMLSelectElement>(null)
+  useEffect(() => {
+    if (open.value) select.current?.focus()
+  }, [open.value])
   const w = t().form
   const pending = live.outbox.of(i.id, 'closeWithoutResponse') !== undefined
   if (!open.value) {
@@ -190,14 +195,18 @@ const CloseWithoutResponse = ({ live, i }: { live: Live; i: Incident }) => {
   }
   const go = (): void => {
     missing.value = reason.peek() === ''
-    if (!missing.peek()) live.command(i.id, 'closeWithoutResponse', { reason: reason.peek() })
+    if (missing.peek()) select.current?.focus()
+    else live.command(i.id, 'closeWithoutResponse', { reason: reason.peek() })
   }
   return (
     <div class="inline-box">
       <label for="non-response">{w.reason}</label>
       <select id="non-response" data-testid="non-response-reason" value={reason.value} aria-invalid={missing.value}
-        ref={(el) => { if (el !== null && reason.peek() === '' && document.activeElement?.tagName === 'BODY') el.focus() }}
-        onChange={(e) => (reason.value = e.currentTarget.value)}>
+        ref={select}
+        onChange={(e) => {
+          reason.value = e.currentTarget.value
+          missing.value = false
+        }}>
         <option value="">{w.choose}</option>
         {(classifier.value?.nonResponses ?? []).map((x) => (
           <option key={x.reason} value={x.reason}>{pick(x)}</option>
