@@ -122,7 +122,7 @@ func TestAlarm(t *testing.T) {
 	t.Parallel()
 	r := &receiver{}
 	addr := r.start(t, dc09.ACK)
-	a := call(t, "alarm", "--udp", "--addr", addr)
+	a := call(t, "alarm", "--udp", "--to", addr)
 	require.Equal(t, exitWhole, a.code, a.out+a.err)
 	school := city.Demo()[0]
 	require.Contains(t, a.out, school.Name)
@@ -130,7 +130,7 @@ func TestAlarm(t *testing.T) {
 	require.Contains(t, a.out, "подтверждено     acknowledged   1")
 	require.Equal(t, "#"+school.Panels[0].Account+"|1115 01 001", r.take()[0])
 
-	a = call(t, "alarm", "--udp", "--addr", addr, "--account", "ffff01", "--kind", "panic", "--zone", "7", "--protocol", "sia-dcs", "--json")
+	a = call(t, "alarm", "--udp", "--to", addr, "--account", "ffff01", "--class", "panic", "--zone", "7", "--protocol", "sia-dcs", "--json")
 	require.Equal(t, exitWhole, a.code, a.out+a.err)
 	require.Equal(t, "#FFFF01|NPA007", r.take()[0])
 	require.Equal(t, "ACK", a.json.Details["answer"])
@@ -139,20 +139,20 @@ func TestAlarm(t *testing.T) {
 
 	for _, f := range city.Demo() {
 		if f.Has(city.ZoneGas) {
-			a = call(t, "alarm", "--udp", "--addr", addr, "--kind", "gas", "--account", f.Panels[0].Account, "--restore")
+			a = call(t, "alarm", "--udp", "--to", addr, "--kind", "gas", "--account", f.Panels[0].Account, "--restore")
 			require.Equal(t, exitWhole, a.code, a.out+a.err)
 			require.Contains(t, r.take()[0], "|3151 04 ")
 			break
 		}
 	}
-	require.Equal(t, exitFailed, call(t, "alarm", "--code", "1x1", "--addr", addr).code)
-	require.Equal(t, exitFailed, call(t, "alarm", "--zone", "1000", "--addr", addr).code)
+	require.Equal(t, exitFailed, call(t, "alarm", "--code", "1x1", "--to", addr).code)
+	require.Equal(t, exitFailed, call(t, "alarm", "--zone", "1000", "--to", addr).code)
 }
 
 func TestLossAndRefusalShow(t *testing.T) {
 	t.Parallel()
 	silent := serve(t, func([]byte) [][]byte { return nil })
-	a := call(t, "alarm", "--udp", "--addr", silent, "--wait", "10ms", "--tries", "3")
+	a := call(t, "alarm", "--udp", "--to", silent, "--wait", "10ms", "--tries", "3")
 	require.Equal(t, exitLost, a.code)
 	require.Contains(t, a.out, "потеряно         lost           1")
 	duh := (&receiver{}).start(t, dc09.DUH)

@@ -18,10 +18,10 @@ import (
 )
 
 type alarmCmd struct {
-	Addr     string        `default:"127.0.0.1:12000" help:"${addr_alarms}"`
+	To       string        `name:"to" aliases:"addr" default:"127.0.0.1:12000" placeholder:"HOST:PORT" help:"${addr_alarms}"`
 	UDP      bool          `name:"udp" help:"${udp}"`
 	Account  string        `help:"${account}"`
-	Kind     string        `default:"fire" enum:"${kinds}" help:"${kind} ${enum}."`
+	Class    string        `aliases:"kind" default:"fire" enum:"${kinds}" help:"${class} ${enum}."`
 	Code     string        `help:"${code}"`
 	Zone     int           `default:"-1" help:"${zone}"`
 	Area     int           `default:"-1" help:"${area}"`
@@ -34,7 +34,7 @@ type alarmCmd struct {
 
 // Run sends one alarm and says what the receiver answered.
 func (c alarmCmd) Run(ctx context.Context, s stage) error {
-	if err := s.local(c.Addr); err != nil {
+	if err := s.local(c.To); err != nil {
 		return err
 	}
 	c.Account = strings.ToUpper(c.Account) // as registries write it
@@ -57,9 +57,9 @@ func (c alarmCmd) Run(ctx context.Context, s stage) error {
 	patience := panel.Patience{Wait: c.Wait, Tries: c.Tries}
 	var o panel.Outcome
 	if c.UDP {
-		o, err = overUDP(ctx, c.Addr, account, protocol, patience, tl, event)
+		o, err = overUDP(ctx, c.To, account, protocol, patience, tl, event)
 	} else {
-		link := panel.NewTCP(c.Addr, true)
+		link := panel.NewTCP(c.To, true)
 		o = panel.New(account, protocol, link, patience, tl).Send(ctx, event)
 		_ = link.Close()
 	}
@@ -94,7 +94,7 @@ func overUDP(ctx context.Context, addr, account, protocol string, p panel.Patien
 func (c alarmCmd) site() (*city.Facility, city.Zone) {
 	want := map[string]string{
 		"fire": city.ZoneFire, "restore": city.ZoneFire, "panic": city.ZonePanic, "intrusion": city.ZoneIntrusion, "gas": city.ZoneGas,
-	}[c.Kind]
+	}[c.Class]
 	facilities := city.Demo()
 	for i := range facilities {
 		f := &facilities[i]
@@ -111,7 +111,7 @@ func (c alarmCmd) site() (*city.Facility, city.Zone) {
 }
 
 func (c alarmCmd) event(z city.Zone) (panel.Event, error) {
-	e := panel.Plain(panel.Kind(c.Kind))
+	e := panel.Plain(panel.Kind(c.Class))
 	e.Text = c.Text
 	if c.Restore {
 		e.Qualifier = panel.Restored
@@ -140,7 +140,7 @@ func (c alarmCmd) event(z city.Zone) (panel.Event, error) {
 }
 
 type panelsCmd struct {
-	Addr     string        `default:"127.0.0.1:12000" help:"${addr_alarms}"`
+	To       string        `name:"to" aliases:"addr" default:"127.0.0.1:12000" placeholder:"HOST:PORT" help:"${addr_alarms}"`
 	UDP      bool          `name:"udp" help:"${udp}"`
 	OneShot  bool          `help:"${one_shot}"`
 	Sockets  int           `default:"8" help:"${sockets}"`
@@ -161,14 +161,14 @@ type panelsCmd struct {
 
 // Run plays many panels.
 func (c panelsCmd) Run(ctx context.Context, s stage) (err error) {
-	if err := s.local(c.Addr); err != nil {
+	if err := s.local(c.To); err != nil {
 		return err
 	}
 	if c.Panels < 1 {
 		return fmt.Errorf("--panels %d: at least one", c.Panels)
 	}
 	o := panel.Options{
-		Network: "tcp", Addr: c.Addr, OneShot: c.OneShot, Sockets: c.Sockets, Devices: c.devices(),
+		Network: "tcp", Addr: c.To, OneShot: c.OneShot, Sockets: c.Sockets, Devices: c.devices(),
 		Seed: s.Seed, First: c.First, Patience: panel.Patience{Wait: c.Wait, Tries: c.Tries},
 		Count: c.Count, Each: c.Each, Duration: c.Duration, Rate: c.Rate,
 	}

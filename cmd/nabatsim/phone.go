@@ -18,10 +18,10 @@ func network(tcp bool) string {
 }
 
 type callCmd struct {
-	Addr        string        `default:"127.0.0.1:5060" help:"${addr_sip}"`
+	To          string        `name:"to" aliases:"addr" default:"127.0.0.1:5060" placeholder:"HOST:PORT" help:"${addr_sip}"`
 	TCP         bool          `name:"tcp" help:"${tcp}"`
 	From        string        `help:"${from}"`
-	To          string        `default:"112" help:"${to}"`
+	Number      string        `default:"112" help:"${number}"`
 	Count       int           `help:"${count}"`
 	Duration    time.Duration `help:"${duration}"`
 	Rate        float64       `help:"${rate}"`
@@ -38,7 +38,7 @@ type callCmd struct {
 
 // Run makes calls.
 func (c callCmd) Run(ctx context.Context, s stage) error {
-	if err := s.local(c.Addr); err != nil {
+	if err := s.local(c.To); err != nil {
 		return err
 	}
 	if c.Count <= 0 && c.Duration <= 0 {
@@ -46,10 +46,10 @@ func (c callCmd) Run(ctx context.Context, s stage) error {
 	}
 	var last caller.Result
 	o := caller.Options{
-		Network: network(c.TCP), Peer: c.Addr, Count: c.Count, Duration: c.Duration, Rate: c.Rate, Most: c.Most,
+		Network: network(c.TCP), Peer: c.To, Count: c.Count, Duration: c.Duration, Rate: c.Rate, Most: c.Most,
 		Endpoints: c.Endpoints, Seed: s.Seed, CancelShare: c.CancelShare, WantSound: c.WantSound,
 		Plan: caller.Plan{
-			From: c.From, To: c.To, Hold: c.Hold, Cancel: c.Cancel, Repeats: c.Repeat,
+			From: c.From, To: c.Number, Hold: c.Hold, Cancel: c.Cancel, Repeats: c.Repeat,
 			WaitForBye: c.WaitForBye, NoSound: c.NoSound,
 		},
 	}
@@ -71,10 +71,10 @@ func (c callCmd) Run(ctx context.Context, s stage) error {
 }
 
 type smsCmd struct {
-	Addr     string        `default:"127.0.0.1:5060" help:"${addr_sip}"`
+	To       string        `name:"to" aliases:"addr" default:"127.0.0.1:5060" placeholder:"HOST:PORT" help:"${addr_sip}"`
 	TCP      bool          `name:"tcp" help:"${tcp}"`
 	From     string        `help:"${from}"`
-	To       string        `default:"112" help:"${to}"`
+	Number   string        `default:"112" help:"${number}"`
 	Text     string        `help:"${text}"`
 	Count    int           `help:"${count}"`
 	Duration time.Duration `help:"${duration}"`
@@ -85,7 +85,7 @@ type smsCmd struct {
 
 // Run sends text messages.
 func (c smsCmd) Run(ctx context.Context, s stage) error {
-	if err := s.local(c.Addr); err != nil {
+	if err := s.local(c.To); err != nil {
 		return err
 	}
 	if c.Count <= 0 && c.Duration <= 0 {
@@ -93,10 +93,10 @@ func (c smsCmd) Run(ctx context.Context, s stage) error {
 	}
 	teller := city.NewTeller(s.Seed)
 	o := sms.Options{
-		Network: network(c.TCP), Peer: c.Addr, Count: c.Count, Duration: c.Duration, Rate: c.Rate,
+		Network: network(c.TCP), Peer: c.To, Count: c.Count, Duration: c.Duration, Rate: c.Rate,
 		Most: c.Most, Tries: c.Tries, Seed: s.Seed,
 		Next: func(int) sms.Text {
-			t := sms.Text{From: c.From, To: c.To, Text: c.Text}
+			t := sms.Text{From: c.From, To: c.Number, Text: c.Text}
 			if t.Text == "" {
 				t.Text, _ = teller.SMS()
 			}

@@ -190,10 +190,14 @@ hunt:
 		}
 	}
 	if m := address.FindStringSubmatch(text); m != nil {
+		// «Пожар, Невский проспект, дом 1»: what happened is no part of where.
+		if what, where, ok := strings.Cut(m[1], ", "); ok && strings.Contains(where, " ") && !strings.ContainsAny(what, " .") {
+			return kind, where
+		}
 		return kind, m[1]
 	}
 	return kind, "место уточняется (из SMS)"
 }
 
 // address is everything up to the first house number.
-var address = regexp.MustCompile(`^(.*?д\. ?\d+[а-я]?)(?:[^\pL\d]|$)`)
+var address = regexp.MustCompile(`^(.*?(?:д\.|дом) ?\d+[а-я]?)(?:[^\pL\d]|$)`)
