@@ -1,6 +1,7 @@
 package day
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,10 +28,12 @@ type Staff struct {
 
 // Options say where the city lives. An address that is empty leaves its part out.
 type Options struct {
-	Alarms  string   // DC-09 receiver, TCP and UDP on the same address
-	SIP     string   // UDP
-	Console string   // http://…; needs Staff
-	Brokers []string // Kafka; needs Services
+	Alarms string // DC-09 receiver, TCP
+	// AlarmsUDP is where link tests go; empty: the same address, over UDP.
+	AlarmsUDP string
+	SIP       string   // UDP
+	Console   string   // http://…; needs Staff
+	Brokers   []string // Kafka; needs Services
 
 	Facilities []city.Facility // nil: the demo city
 	Staff      []Staff
@@ -134,7 +137,7 @@ func (c *City) Run(ctx context.Context) error {
 		start("console", p.Run)
 	}
 	if c.o.Alarms != "" {
-		sockets, err := panel.NewSockets(c.o.Alarms, 16)
+		sockets, err := panel.NewSockets(cmp.Or(c.o.AlarmsUDP, c.o.Alarms), 16)
 		if err != nil {
 			return err
 		}
