@@ -333,7 +333,7 @@ func TestOpenAPIIsValidAndComplete(t *testing.T) {
 func TestHeadersAndPage(t *testing.T) {
 	t.Parallel()
 	r := open(t)
-	get := func(path string) (*http.Response, string) {
+	get := func(path string) (answer, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.http.URL+path, nil)
 		require.NoError(t, err)
 		res, err := r.http.Client().Do(req)
@@ -341,7 +341,7 @@ func TestHeadersAndPage(t *testing.T) {
 		defer res.Body.Close()
 		b, err := io.ReadAll(res.Body)
 		require.NoError(t, err)
-		return res, string(b)
+		return answer{res.StatusCode, res.Header, nil}, string(b)
 	}
 	for path, cache := range map[string]string{
 		"/": "no-cache", "/index.html": "no-cache", "/incidents/7": "no-cache",

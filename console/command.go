@@ -69,8 +69,9 @@ type Result struct {
 
 // outcome is what the commands table keeps of a result: no personal data.
 type outcome struct {
-	OK    bool   `json:"ok"`
-	Error *Fault `json:"error,omitempty"`
+	OK       bool   `json:"ok"`
+	Incident string `json:"incident"`
+	Error    *Fault `json:"error,omitempty"`
 }
 
 // CommandStore applies a change once per (actor, id), with its outcome stored in
@@ -180,7 +181,7 @@ func (k *clerk) carry(ctx context.Context, p Person, c Command) *Fault {
 	actor := string(p.Actor())
 	// A resend is answered before anything is asked of the card.
 	if stored, err := k.store.Outcome(ctx, actor, id); err == nil {
-		return read(stored)
+		return c.read(stored)
 	} else if !errors.Is(err, dispatch.ErrNotFound) {
 		return k.fault("look up command", err)
 	}
@@ -192,7 +193,7 @@ func (k *clerk) carry(ctx context.Context, p Person, c Command) *Fault {
 	}
 	var out outcome
 	stored, err := k.store.Apply(ctx, actor, id, k.now(), incident, func(card dispatch.Card) (dispatch.Card, []dispatch.Event, error) {
-		out = outcome{OK: true} // a batch may run us again
+		out = outcome{OK: true, Incident: incident.String()} // a batch may run us again
 		if !p.Sees(card) {
 			return card, nil, dispatch.ErrNotFound
 		}
@@ -206,13 +207,13 @@ func (k *clerk) carry(ctx context.Context, p Person, c Command) *Fault {
 		}
 		// The rules refused. That is this command's outcome too, kept so that a
 		// resend does not suddenly succeed an hour later.
-		out = outcome{Error: f}
+		out = outcome{Incident: incident.String(), Error: f}
 		return card, nil, dispatch.ErrUnchanged
 	}, out.write)
 	if err != nil {
 		return k.fault("carry out command", err)
 	}
-	return read(stored)
+	return c.read(stored)
 }
 
 func (o *outcome) write() []byte {
@@ -223,10 +224,14 @@ func (o *outcome) write() []byte {
 	return b
 }
 
-func read(stored []byte) *Fault {
+// read gives the stored outcome of this very command.
+func (c Command) read(stored []byte) *Fault {
 	var o outcome
 	if err := json.Unmarshal(stored, &o); err != nil || (!o.OK && o.Error == nil) {
 		return faultOf(fmt.Errorf("stored outcome: %w", err))
+	}
+	if !strings.EqualFold(o.Incident, c.Incident) {
+		return invalid("id", "Такой номер уже был у другой команды", "This id was another command's")
 	}
 	return o.Error
 }

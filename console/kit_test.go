@@ -138,8 +138,15 @@ func (r *room) token(role string) string {
 
 type header map[string]string
 
+// answer is what came back, read and closed.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	Cookies    []*http.Cookie
+}
+
 // ask sends a request and decodes the JSON answer into out, which may be nil.
-func (r *room) ask(method, path string, h header, in, out any) *http.Response {
+func (r *room) ask(method, path string, h header, in, out any) answer {
 	r.t.Helper()
 	var body io.Reader
 	if in != nil {
@@ -163,7 +170,7 @@ func (r *room) ask(method, path string, h header, in, out any) *http.Response {
 	if out != nil {
 		require.NoError(r.t, json.Unmarshal(b, out), "%s %s: %s", method, path, b)
 	}
-	return res
+	return answer{res.StatusCode, res.Header, res.Cookies()}
 }
 
 func bearer(token string) header { return header{"Authorization": "Bearer " + token} }
@@ -176,10 +183,10 @@ func (r *room) login(login string) string {
 	return console.CookieName + "=" + cookie(r.t, res).Value
 }
 
-func cookie(t *testing.T, res *http.Response) *http.Cookie {
+func cookie(t *testing.T, res answer) *http.Cookie {
 	t.Helper()
-	require.Len(t, res.Cookies(), 1)
-	return res.Cookies()[0]
+	require.Len(t, res.Cookies, 1)
+	return res.Cookies[0]
 }
 
 // call makes a live call with its draft card.

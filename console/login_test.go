@@ -14,7 +14,7 @@ import (
 	"nabat/dispatch"
 )
 
-func (r *room) tryLogin(login, pass string, h header) (*http.Response, console.Problem) {
+func (r *room) tryLogin(login, pass string, h header) (answer, console.Problem) {
 	r.t.Helper()
 	var p console.Problem
 	res := r.ask(http.MethodPost, "/api/v1/login", h, map[string]string{"login": login, "password": pass}, &p)
@@ -180,11 +180,12 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 	r.account("ivanova", "operator")
 	id := r.draft()
 	c := r.login("ivanova")
-	save := func(h header) (*http.Response, console.Result) {
+	save := func(h header) (answer, console.Result) {
 		cmd := command(console.KindSave, id)
 		cmd.Form = &console.Form{Place: "тут"}
 		var res console.Result
-		return r.ask(http.MethodPost, "/api/v1/commands", h, cmd, &res), res
+		a := r.ask(http.MethodPost, "/api/v1/commands", h, cmd, &res)
+		return a, res
 	}
 	for _, origin := range []string{"", "null", "http://evil.example", "https://127.0.0.1", "http://127.0.0.1.evil.example", "file://", strings.Replace(r.http.URL, "127.0.0.1", "localhost", 1)} {
 		h := header{"Cookie": c}

@@ -133,22 +133,27 @@ func (s *Server) sweeps(ctx context.Context) {
 	forget := time.NewTicker(forgetEvery)
 	defer forget.Stop()
 	for {
-		var what string
-		var err error
-		limited, cancel := context.WithTimeout(ctx, readLimit)
 		select {
 		case <-ctx.Done():
-			cancel()
 			return
 		case <-sweep.C:
-			what, err = "check sessions of consoles", s.hub.sweep(limited, s.now(), s.store)
+			s.chore(ctx, "check sessions of consoles", func(ctx context.Context) error {
+				return s.hub.sweep(ctx, s.now(), s.store)
+			})
 		case <-forget.C:
-			what, err = "forget old sessions and commands", s.store.Forget(limited, s.now(), s.now().Add(-keepCommands))
+			s.chore(ctx, "forget old sessions and commands", func(ctx context.Context) error {
+				return s.store.Forget(ctx, s.now(), s.now().Add(-keepCommands))
+			})
 		}
-		cancel()
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn(what, zap.Error(err))
-		}
+	}
+}
+
+// chore is done again at the next tick if it fails, so failing is only noted.
+func (s *Server) chore(ctx context.Context, what string, do func(context.Context) error) {
+	limited, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	if err := do(limited); err != nil && ctx.Err() == nil {
+		s.log.Warn(what, zap.Error(err))
 	}
 }
 

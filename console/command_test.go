@@ -1,0 +1,243 @@
+package console_test
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"nabat/console"
+	"nabat/dispatch"
+)
+
+func (r *room) do(token string, c console.Command) console.Result {
+	r.t.Helper()
+	var res console.Result
+	require.Equal(r.t, http.StatusOK, r.ask(http.MethodPost, "/api/v1/commands", bearer(token), c, &res).StatusCode)
+	require.Equal(r.t, c.ID, res.ID)
+	require.Equal(r.t, res.OK, res.Error == nil)
+	return res
+}
+
+func TestTheSmallForm(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	operator, supervisor, fire := r.token("operator"), r.token("supervisor"), r.token("duty:fire")
+	id := r.draft()
+
+	save := command(console.KindSave, id)
+	save.Form = &console.Form{Place: "Литейный пр., 4"}
+	res := r.do(operator, save)
+	require.True(t, res.OK)
+	require.Equal(t, dispatch.Draft, res.Incident.State)
+	require.Equal(t, "Литейный пр., 4", res.Incident.Place)
+	require.Empty(t, res.Incident.Assignments, "a draft is never routed")
+
+	send := command(console.KindSend, id)
+	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "Литейный пр., 4", Description: "дым"}
+	res = r.do(operator, send)
+	require.True(t, res.OK)
+	require.Equal(t, dispatch.Dispatched, res.Incident.State)
+	require.Equal(t, "пожар", res.Incident.Assignments[0].Why)
+
+	reply := command(console.KindReply, id)
+	reply.Status, reply.OrderNumber = dispatch.Accepted, "Н-12"
+	res = r.do(fire, reply)
+	require.True(t, res.OK)
+	require.Equal(t, dispatch.UnderWay, res.Incident.State)
+	require.Equal(t, "Н-12", res.Incident.Assignments[0].OrderNumber)
+	reply = command(console.KindReply, id)
+	reply.Status = dispatch.WorkRefused
+	res = r.do(fire, reply)
+	require.Equal(t, "comment", res.Error.Field)
+	require.Contains(t, res.Error.RU, "причина")
+	reply.ID, reply.Status = uuid.NewString(), dispatch.Completed
+	require.True(t, r.do(fire, reply).OK)
+
+	done := command(console.KindClose, id)
+	done.Reason = "отработано"
+	require.Equal(t, "forbidden", r.do(operator, done).Error.Code)
+	res = r.do(supervisor, done)
+	require.True(t, res.OK)
+	require.Equal(t, dispatch.Closed, res.Incident.State)
+	require.Nil(t, res.Error)
+
+	other := r.draft()
+	without := command(console.KindCloseWithoutResponse, other)
+	without.Reason = "because"
+	require.Equal(t, "reason", r.do(operator, without).Error.Field)
+	without.Reason = string(dispatch.NoResponseTest)
+	require.True(t, r.do(operator, without).OK)
+	events := r.events(other)
+	require.Equal(t, dispatch.EventClosed, events[len(events)-1].Kind)
+	require.Contains(t, string(events[len(events)-1].Actor), "operator:token:")
+
+	cancel := command(console.KindCancel, r.sent(dispatch.TypeFire))
+	cancel.Reason = "ложный вызов"
+	res = r.do(supervisor, cancel)
+	require.True(t, res.OK)
+	require.Equal(t, dispatch.Cancelled, res.Incident.State)
+	require.Equal(t, dispatch.CancelledA, res.Incident.Assignments[0].State)
+}
+
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	c := r.call(r.clock.now())
+	operator := r.token("operator")
+	require.True(t, r.do(operator, command(console.KindHangUp, c.Incident)).OK)
+	require.Equal(t, []dispatch.ContactID{c.ID}, r.hungUp.ids)
+	require.NoError(t, r.house.Progress(t.Context(), dispatch.Progress{
+		ID: c.ID, Incident: c.Incident, State: dispatch.ContactEnded, At: r.clock.now(), Reason: dispatch.EndOperator,
+	}, "operator:x"))
+	require.True(t, r.do(operator, command(console.KindHangUp, c.Incident)).OK, "it has ended: nothing to do")
+	require.Len(t, r.hungUp.ids, 1)
+	// Sending the form leaves the talk alone.
+	live := r.call(r.clock.now())
+	send := command(console.KindSend, live.Incident)
+	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "тут"}
+	require.True(t, r.do(operator, send).OK)
+	require.Len(t, r.hungUp.ids, 1)
+
+	without := open(t, func(o *console.Options) { o.HangUp = nil })
+	res := without.do(without.token("operator"), command(console.KindHangUp, without.draft()))
+	require.Equal(t, "unavailable", res.Error.Code)
+}
+
+func TestCommandsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	id := r.sent(dispatch.TypeFire)
+	with := func(kind console.Kind, change func(*console.Command)) console.Command {
+		c := command(kind, id)
+		if change != nil {
+			change(&c)
+		}
+		return c
+	}
+	form := func(c *console.Command) { c.Form = &console.Form{Type: dispatch.TypeFire, Place: "там"} }
+	reason := func(c *console.Command) { c.Reason = "причина" }
+	accept := func(s dispatch.Service) func(*console.Command) {
+		return func(c *console.Command) { c.Status, c.Service = dispatch.Accepted, s }
+	}
+	nowhere := func(c *console.Command) { form(c); c.Incident = uuid.NewString() }
+	before := len(r.events(id))
+	for _, c := range []struct {
+		role string
+		cmd  console.Command
+		code string
+	}{
+		{"duty:fire", with(console.KindSend, form), "forbidden"},
+		{"duty:fire", with(console.KindCancel, reason), "forbidden"},
+		{"duty:fire", with(console.KindReply, accept(dispatch.Police)), "forbidden"},
+		{"duty:gas", with(console.KindReply, accept("")), "not_found"},
+		{"operator", with(console.KindReply, accept(dispatch.Fire)), "forbidden"},
+		{"operator", with(console.KindClose, reason), "forbidden"},
+		{"operator", with(console.KindSave, form), "conflict"},
+		{"operator", with(console.KindSend, nil), "invalid"},
+		{"operator", with(console.KindSend, nowhere), "not_found"},
+		{"operator", with(console.KindSend, func(c *console.Command) { form(c); c.Form.Place = "a\x00b" }), "invalid"},
+		{"operator", with(console.KindSend, func(c *console.Command) { form(c); c.Form.Type = "earthquake" }), "invalid"},
+		{"supervisor", with(console.KindReply, accept(dispatch.Police)), "not_found"},
+		{"supervisor", with(console.KindReply, accept("")), "invalid"},
+		{"supervisor", with(console.KindReply, func(c *console.Command) { accept(dispatch.Fire)(c); c.Status = "flying" }), "invalid"},
+		{"supervisor", with(console.KindReply, func(c *console.Command) { accept(dispatch.Fire)(c); c.Status = dispatch.Published }), "invalid"},
+		{"supervisor", with(console.KindClose, reason), "conflict"},
+		{"supervisor", with(console.KindCancel, func(c *console.Command) { c.Reason = " " }), "invalid"},
+		{"auditor", with(console.KindSend, form), "forbidden"},
+		{"admin", with(console.KindCancel, reason), "forbidden"},
+	} {
+		res := r.do(r.token(c.role), c.cmd)
+		require.NotNil(t, res.Error, "%s %s", c.role, c.cmd.Kind)
+		require.Equal(t, c.code, res.Error.Code, "%s %s: %s", c.role, c.cmd.Kind, res.Error.EN)
+		require.NotEmpty(t, res.Error.RU)
+		require.NotEmpty(t, res.Error.EN)
+	}
+	require.Len(t, r.events(id), before, "nothing was changed")
+	// What the API's schema refuses never becomes a command.
+	h := bearer(r.token("operator"))
+	for _, body := range []map[string]any{
+		{"id": "1", "kind": "save", "incident": id.String()},
+		{"id": uuid.NewString(), "kind": "explode", "incident": id.String()},
+		{"id": uuid.NewString(), "kind": "save", "incident": id.String(), "extra": 1},
+		{"kind": "save", "incident": id.String()},
+	} {
+		require.Equal(t, http.StatusUnprocessableEntity, r.ask(http.MethodPost, "/api/v1/commands", h, body, nil).StatusCode)
+	}
+}
+
+// A resend has no second effect and the same answer, even when the card has
+// moved on; two sendings that race have one effect.
+func TestAResentCommandHasOneEffect(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	operator, supervisor := r.token("operator"), r.token("supervisor")
+	id := r.draft()
+	send := command(console.KindSend, id)
+	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "там"}
+
+	var all sync.WaitGroup
+	results := make(chan console.Result, 8)
+	for range cap(results) {
+		all.Go(func() { results <- r.do(operator, send) })
+	}
+	all.Wait()
+	close(results)
+	for res := range results {
+		require.True(t, res.OK, "%v", res.Error)
+	}
+	registered := 0
+	for _, e := range r.events(id) {
+		if e.Kind == dispatch.EventRegistered {
+			registered++
+		}
+	}
+	require.Equal(t, 1, registered)
+
+	save := command(console.KindSave, id)
+	save.Form = send.Form
+	refused := r.do(operator, save)
+	require.Equal(t, "conflict", refused.Error.Code)
+	cancel := command(console.KindCancel, id)
+	cancel.Reason = "ошибка"
+	require.True(t, r.do(supervisor, cancel).OK)
+	n := len(r.events(id))
+	again := r.do(operator, send)
+	require.True(t, again.OK, "it was carried out once, and that is still the answer")
+	require.Equal(t, dispatch.Cancelled, again.Incident.State, "the card is shown as it stands now")
+	require.Equal(t, refused.Error, r.do(operator, save).Error)
+	require.Len(t, r.events(id), n)
+
+	// The same id of somebody else is another command.
+	stranger := send
+	stranger.Incident = r.draft().String()
+	require.True(t, r.do(r.token("operator"), stranger).OK)
+
+	// Nothing of the card's text is kept with the command.
+	var text string
+	require.NoError(t, r.pool.QueryRow(t.Context(), `SELECT string_agg(result, ' ') FROM commands`).Scan(&text))
+	require.NotContains(t, text, "там")
+}
+
+// Two different commands with one id race: one has its effect, both hear of it.
+func TestOneIDIsOneCommand(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	operator := r.token("operator")
+	for range 10 {
+		a, b := r.draft(), r.draft()
+		first := command(console.KindCloseWithoutResponse, a)
+		first.Reason = string(dispatch.NoResponseTest)
+		second := first
+		second.Incident = b.String()
+		var both sync.WaitGroup
+		var one, two console.Result
+		both.Go(func() { one = r.do(operator, first) })
+		both.Go(func() { two = r.do(operator, second) })
+		both.Wait()
+		require.NotEqual(t, one.OK, two.OK, "whoever used the id first has it")
+		require.Equal(t, 3, len(r.events(a))+len(r.events(b)), "one of the two cards was closed")
+	}
+}
