@@ -154,6 +154,16 @@ func TestBadFlagsAndPairs(t *testing.T) {
 	}
 }
 
+func TestVoicePorts(t *testing.T) {
+	c, err := load(t, "", "--rtp-ports", "0")
+	require.NoError(t, err)
+	require.Zero(t, c.RTP.Ports)
+	for _, text := range []string{"0-0", "0-10", "10", "9-8", "1-2-3", "", "-"} {
+		_, err := load(t, "", "--rtp-ports", text)
+		require.Error(t, err, text)
+	}
+}
+
 func TestLang(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, LangRussian, Lang("", "C.UTF-8"))

@@ -52,7 +52,7 @@ var explained = map[string]struct{ ru, en string }{
 	"log_format":      {"Вид журнала: auto, console, json; auto — console на терминале, иначе json.", "Form of the log: auto, console, json; auto is console on a terminal, else json."},
 	"sip_udp":         {"Приём вызовов SIP по UDP; off — выключить.", "SIP over UDP; off switches it off."},
 	"sip_tcp":         {"Приём вызовов SIP по TCP; off — выключить.", "SIP over TCP; off switches it off."},
-	"rtp_ports":       {"Порты UDP для голоса.", "UDP ports for voice."},
+	"rtp_ports":       {"Порты UDP для голоса; 0 — выбирает ядро.", "UDP ports for voice; 0: the kernel chooses."},
 	"rtp_announce":    {"Адрес, который называется в SDP, если он не тот, на котором слушаем.", "Address named in SDP when it is not the one we listen on."},
 	"alarms_udp":      {"Приёмник SIA DC-09 по UDP; off — выключить.", "SIA DC-09 receiver over UDP; off switches it off."},
 	"alarms_tcp":      {"Приёмник SIA DC-09 по TCP; off — выключить.", "SIA DC-09 receiver over TCP; off switches it off."},

@@ -77,11 +77,17 @@ func (p *Port) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// PortRange is a span of UDP ports for voice.
+// PortRange is a span of UDP ports for voice; the zero range lets the kernel
+// choose, as port 0 does.
 type PortRange struct{ First, Last uint16 }
 
-// UnmarshalText reads "20000-29999". Each call takes an even port and the next.
+// UnmarshalText reads "20000-29999" or "0". Each call takes an even port and the
+// next.
 func (r *PortRange) UnmarshalText(text []byte) error {
+	if string(text) == "0" {
+		*r = PortRange{}
+		return nil
+	}
 	first, last, ok := strings.Cut(string(text), "-")
 	var a, b Port
 	if !ok || a.UnmarshalText([]byte(first)) != nil || b.UnmarshalText([]byte(last)) != nil {
