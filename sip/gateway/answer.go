@@ -57,8 +57,11 @@ func (c *call) answer(hard context.Context) {
 	}
 	session, err := c.ln.cfg.Media.Open()
 	if err != nil {
-		c.ln.met.waiting.WithLabelValues("port").Inc()
-		c.log.Warn("no RTP port; the call rings until one is free", zap.Error(err))
+		if !c.portless { // told once, tried until there is one
+			c.portless = true
+			c.ln.met.waiting.WithLabelValues("port").Inc()
+			c.log.Warn("no RTP port; the call rings until one is free", zap.Error(err))
+		}
 		c.timers.port.Reset(portRetry)
 		return
 	}

@@ -84,6 +84,7 @@ type call struct {
 	stopMedia context.CancelFunc
 	mediaDone chan struct{}
 	placed    bool
+	portless  bool               // waiting for an RTP port has been told
 	id        dispatch.ContactID // once stored
 	target    sip.Target
 	remoteSeq uint32

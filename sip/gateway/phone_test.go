@@ -215,7 +215,9 @@ func header(msg, name string) string {
 }
 
 // okTo answers a request of the gateway.
-func (p *phone) okTo(msg string) {
+func (p *phone) okTo(msg string) { p.send(okFor(msg)) }
+
+func okFor(msg string) string {
 	var b strings.Builder
 	b.WriteString("SIP/2.0 200 OK\r\n")
 	for l := range strings.SplitSeq(msg, "\r\n") {
@@ -227,7 +229,7 @@ func (p *phone) okTo(msg string) {
 		}
 	}
 	b.WriteString("Content-Length: 0\r\n\r\n")
-	p.send(b.String())
+	return b.String()
 }
 
 // call sets up a call and returns its To tag.
