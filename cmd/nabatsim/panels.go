@@ -143,7 +143,7 @@ type panelsCmd struct {
 	To       string        `name:"to" aliases:"addr" default:"127.0.0.1:12000" placeholder:"HOST:PORT" help:"${addr_alarms}"`
 	UDP      bool          `name:"udp" help:"${udp}"`
 	OneShot  bool          `help:"${one_shot}"`
-	Sockets  int           `default:"8" help:"${sockets}"`
+	Sockets  int           `default:"64" help:"${sockets}"`
 	Panels   int           `default:"100" help:"${panels}"`
 	Unknown  bool          `help:"${unknown}"`
 	Protocol string        `default:"auto" enum:"auto,adm-cid,sia-dcs" help:"${protocol} ${enum}."`

@@ -7,8 +7,9 @@
 // as a person does, and then either sends the card with a filled form or closes
 // it without a response. Several call-takers share the drafts out by the
 // incident's id, without talking to each other. A draft on which somebody has
-// begun to type is left to that person. A supervisor closes cards whose services
-// have reported their end.
+// begun to type is left to that person; a call that ended before it was answered
+// is closed as dropped. A supervisor closes cards whose services have reported
+// their end, and after a longer while those that every service refused.
 //
 // A command is sent again with the same id, over reconnections too, until its
 // result came; «busy» is no result. The board follows the protocol: a delta whose

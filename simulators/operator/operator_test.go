@@ -263,10 +263,30 @@ func TestSupervisorClosesWhatIsWorked(t *testing.T) {
 	d.change(id, map[string]any{"state": "worked"})
 	d.mu.Unlock()
 	d.until(func() bool { return len(d.done) == 1 })
+	refused := d.put(map[string]any{"state": "dispatched", "origin": "call", "assignments": []any{map[string]string{"state": "refused"}}})
+	d.put(map[string]any{"state": "dispatched", "origin": "call", "assignments": []any{
+		map[string]string{"state": "refused"}, map[string]string{"state": "received"},
+	}})
+	d.until(func() bool { return len(d.done) == 2 })
 	stop()
+	require.Equal(t, refused, d.done[1].Incident)
+	require.Contains(t, d.done[1].Reason, "отказались")
 	require.Equal(t, "close", d.done[0].Kind)
 	require.Equal(t, id, d.done[0].Incident)
 	require.NotEmpty(t, d.done[0].Reason)
+}
+
+// A caller who gave up before anybody answered needs nobody.
+func TestUnheardCallsAreDropped(t *testing.T) {
+	t.Parallel()
+	d, url := newDesk(t)
+	hire(t, Options{URL: url, Role: CallTaker})
+	c := draft("call")
+	c["contacts"] = []any{map[string]any{"state": "ended"}}
+	d.put(c)
+	d.until(func() bool { return len(d.done) == 1 })
+	require.Equal(t, "closeWithoutResponse", d.done[0].Kind)
+	require.Equal(t, "dropped", d.done[0].Reason)
 }
 
 // The connection breaks after the command was carried out and before its result:

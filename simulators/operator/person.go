@@ -258,7 +258,7 @@ func (p *Person) mine(c Card) bool {
 		return false
 	}
 	if p.o.Role == Supervisor {
-		return c.State == "worked"
+		return c.State == "worked" || c.stuck()
 	}
 	// Type or place on a draft: a person has begun to type.
 	return c.State == "draft" && (c.Origin == "call" || c.Origin == "sms") && c.Type == "" && c.Place == ""
@@ -268,6 +268,8 @@ func (p *Person) mine(c Card) bool {
 func (p *Person) pause(c Card) time.Duration {
 	least, most := 12*time.Second, 45*time.Second // ask and type while the caller speaks
 	switch {
+	case p.o.Role == Supervisor && c.State != "worked":
+		least, most = 2*time.Minute, 5*time.Minute // a real person may step in before
 	case p.o.Role == Supervisor:
 		least, most = 15*time.Second, 90*time.Second
 	case c.Origin == "sms":
@@ -327,12 +329,18 @@ func (p *Person) decide(c Card) command {
 	cmd := command{T: "cmd", ID: uuid.NewString(), Incident: c.ID}
 	if p.o.Role == Supervisor {
 		cmd.Kind, cmd.Reason = "close", "Работы завершены всеми службами"
+		if c.State != "worked" {
+			cmd.Reason = "Службы отказались, передано по телефону"
+		}
 		return cmd
 	}
 	story := p.teller.Story()
 	if c.Origin == "sms" {
 		kind, place := city.Guess(c.Description)
 		story = city.Story{Type: kind, Place: place, Description: c.Description}
+	}
+	if c.unheard() {
+		story = city.Story{Reason: "dropped"}
 	}
 	if !story.Needed() {
 		cmd.Kind, cmd.Reason = "closeWithoutResponse", story.Reason

@@ -26,8 +26,32 @@ type Card struct {
 	Description string `json:"description"`
 	Version     int    `json:"version"`
 	Contacts    []struct {
-		State string `json:"state"`
+		State      string  `json:"state"`
+		AnsweredAt *string `json:"answeredAt"`
 	} `json:"contacts"`
+	Assignments []struct {
+		State string `json:"state"`
+	} `json:"assignments"`
+}
+
+// unheard tells that every call of the card ended before it was answered.
+func (c Card) unheard() bool {
+	for _, ct := range c.Contacts {
+		if ct.State != "ended" || ct.AnsweredAt != nil {
+			return false
+		}
+	}
+	return c.Origin == "call" && len(c.Contacts) > 0
+}
+
+// stuck tells that nobody goes: every service has refused, or none was chosen.
+func (c Card) stuck() bool {
+	for _, a := range c.Assignments {
+		if a.State != "refused" {
+			return false
+		}
+	}
+	return c.State == "dispatched" || c.State == "registered"
 }
 
 // frame is everything that a server may say.
