@@ -3,7 +3,7 @@ package gateway
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"nabat/dispatch/postgres/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) } // looks for leaked goroutines too

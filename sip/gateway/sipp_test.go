@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"nabat/dispatch"
+	"nabat/sip"
 	"nabat/sip/media"
 )
 
@@ -55,7 +56,7 @@ func gathered(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	return 0
 }
 
-func startReal(t *testing.T, house *fakeHouse) *realGateway {
+func startReal(t *testing.T, house sip.Intake) *realGateway {
 	metrics := prometheus.NewRegistry()
 	pool, err := media.New(media.Config{Bind: netip.MustParseAddr("127.0.0.1"), Metrics: metrics})
 	require.NoError(t, err)
