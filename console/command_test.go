@@ -237,7 +237,7 @@ func TestOneIDIsOneCommand(t *testing.T) {
 		both.Go(func() { one = r.do(operator, first) })
 		both.Go(func() { two = r.do(operator, second) })
 		both.Wait()
-		require.NotEqual(t, one.OK, two.OK, "whoever used the id first has it")
+		require.NotEqual(t, one.OK, two.OK, "whoever used the id first has it: %v, %v", one.Error, two.Error)
 		require.Equal(t, 3, len(r.events(a))+len(r.events(b)), "one of the two cards was closed")
 	}
 }

@@ -181,9 +181,6 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 	return nil
 }
 
-// errTaken: another sending of the same command was stored first.
-var errTaken = errors.New("command is stored already")
-
 // Outcome is what was stored for a command.
 func (s *Store) Outcome(ctx context.Context, actor string, id uuid.UUID) ([]byte, error) {
 	var result string
@@ -201,16 +198,11 @@ func (s *Store) Apply(ctx context.Context, actor string, id uuid.UUID, at time.T
 	var stored []byte
 	_, err := s.cards.Change(ctx, incident, d, func(ctx context.Context, tx pgx.Tx, _ dispatch.Card) error {
 		stored = record()
-		tag, err := tx.Exec(ctx, `
-			INSERT INTO commands (actor, id, at, result) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (actor, id) DO NOTHING`, actor, id, at, string(stored))
-		if err != nil {
-			return err
-		}
-		if tag.RowsAffected() == 0 {
-			return errTaken // rolls the second effect back
-		}
-		return nil
+		// A plain INSERT: that the key is taken must be the database's own refusal,
+		// so that the writer takes back this unit and runs its neighbours again.
+		_, err := tx.Exec(ctx, `INSERT INTO commands (actor, id, at, result) VALUES ($1, $2, $3, $4)`,
+			actor, id, at, string(stored))
+		return err
 	})
 	if err == nil || errors.Is(err, dispatch.ErrUnchanged) {
 		return stored, nil
