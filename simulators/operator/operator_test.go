@@ -276,6 +276,23 @@ func TestSupervisorClosesWhatIsWorked(t *testing.T) {
 	require.NotEmpty(t, d.done[0].Reason)
 }
 
+// Hundreds of cards are due at once: they are dealt with a few at a time.
+func TestHandsAreFew(t *testing.T) {
+	t.Parallel()
+	d, url := newDesk(t)
+	for range 200 {
+		d.put(map[string]any{"state": "worked", "origin": "alarm"})
+	}
+	d.answer = func(n int, _ command) (bool, string, bool) { return true, "", n > hands }
+	p, stop := hire(t, Options{URL: url, Role: Supervisor})
+	d.until(func() bool { return d.count == hands })
+	// None of them was answered: nothing further is sent before one is.
+	require.Never(t, func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.count > hands }, 100*time.Millisecond, 10*time.Millisecond)
+	d.until(func() bool { return len(d.done) == 200 })
+	stop()
+	require.Zero(t, p.Report().Lost)
+}
+
 // A caller who gave up before anybody answered needs nobody.
 func TestUnheardCallsAreDropped(t *testing.T) {
 	t.Parallel()

@@ -73,6 +73,10 @@ type pending struct {
 	again time.Time
 }
 
+// hands is how many commands a person has under way at once. A console that
+// pours out more than some tens of messages a second is shown the door.
+const hands = 8
+
 // maxDecided bounds the memory for cards that were dealt with.
 const maxDecided = 50_000
 
@@ -283,9 +287,10 @@ func (p *Person) act(conn *websocket.Conn, now time.Time) error {
 	if p.board.cards == nil {
 		return nil
 	}
-	for id, at := range p.todo {
-		if at.After(now) {
-			continue
+	for len(p.pending) < hands {
+		id, ok := p.first(now)
+		if !ok {
+			break
 		}
 		delete(p.todo, id)
 		c, open := p.board.cards[id]
@@ -312,11 +317,24 @@ func (p *Person) act(conn *websocket.Conn, now time.Time) error {
 	return nil
 }
 
+// first finds the card that has been due for longest.
+func (p *Person) first(now time.Time) (id string, ok bool) {
+	least := now
+	for i, at := range p.todo {
+		if !at.After(least) {
+			id, least, ok = i, at, true
+		}
+	}
+	return id, ok
+}
+
 // next is how long nothing will be due.
 func (p *Person) next(now time.Time) time.Duration {
 	wait := time.Minute
-	for _, at := range p.todo {
-		wait = min(wait, at.Sub(now))
+	if len(p.pending) < hands {
+		for _, at := range p.todo {
+			wait = min(wait, at.Sub(now))
+		}
 	}
 	for _, w := range p.pending {
 		wait = min(wait, w.again.Sub(now))
