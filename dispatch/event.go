@@ -121,7 +121,8 @@ func (e Event) Details() (Details, error) {
 	if len(e.Data) == 0 {
 		return d, nil
 	}
-	return d, json.Unmarshal(e.Data, &d)
+	err := json.Unmarshal(e.Data, &d)
+	return d, err
 }
 
 // Seal gives the event its version and its place in the incident's chain.

@@ -114,7 +114,8 @@ func ParseIncidentID(s string) (IncidentID, error) {
 	if s == "" {
 		return id, fmt.Errorf("empty incident id")
 	}
-	return id, id.UnmarshalText([]byte(s))
+	err := id.UnmarshalText([]byte(s))
+	return id, err
 }
 
 // Ptr is nil for a zero id: what a nullable column wants.

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -106,9 +108,12 @@ func askPassword() (password string, made bool, err error) {
 		return rand.Text()[:16], true, nil
 	}
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", false, fmt.Errorf("read the password: %w", err)
+	}
 	password = strings.TrimRight(line, "\r\n")
 	if password == "" {
-		return rand.Text()[:16], true, nil //nolint:nilerr // nothing on standard input
+		return rand.Text()[:16], true, nil
 	}
 	return password, false, nil
 }

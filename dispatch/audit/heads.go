@@ -55,7 +55,7 @@ func OpenHeads(dir string) (*Heads, error) {
 			return nil, fmt.Errorf("audit directory %s holds signed heads but no key: restore the key, or move the heads away", dir)
 		}
 		seed = make([]byte, ed25519.SeedSize)
-		rand.Read(seed) //nolint:errcheck // never fails, by its documentation
+		rand.Read(seed) // never fails, by its documentation
 		if err := os.WriteFile(path, seed, 0o600); err != nil {
 			return nil, fmt.Errorf("audit key: %w", err)
 		}

@@ -14,7 +14,10 @@ type Journal interface {
 	Events(ctx context.Context, after int64, limit int) ([]dispatch.Event, error)
 }
 
-const chunk = 1000
+const (
+	chunk    = 1000             // lines read at once
+	lastSeal = 10 * time.Second // bounds the head that is signed at the stop
+)
 
 // Sealer signs heads while the engine runs.
 type Sealer struct {
@@ -41,14 +44,17 @@ func (s *Sealer) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			const lastSeal = 10 * time.Second
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSeal)
-			defer cancel()
-			if err := s.Seal(last); err != nil {
-				s.log.Error("cannot sign the journal's last head", zap.Error(err))
-			}
+			s.sealLast(context.WithoutCancel(ctx))
 			return nil
 		}
+	}
+}
+
+func (s *Sealer) sealLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastSeal)
+	defer cancel()
+	if err := s.Seal(ctx); err != nil {
+		s.log.Error("cannot sign the journal's last head", zap.Error(err))
 	}
 }
 

@@ -133,7 +133,7 @@ type loop struct {
 func (l *loop) run(ctx context.Context) {
 	// A signal must not break a transaction: what was taken is finished.
 	work := context.WithoutCancel(ctx)
-	defer l.release()
+	defer l.release(work)
 	for {
 		select {
 		case <-ctx.Done():
@@ -224,7 +224,7 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	}
 	// The connection is in doubt. If only the answer to COMMIT is missing, the
 	// loop's row tells what became of it.
-	l.release()
+	l.release(ctx)
 	if !b.committing {
 		return err
 	}
@@ -248,7 +248,7 @@ func (l *loop) connect(ctx context.Context) error {
 	if l.conn != nil && !l.conn.Conn().IsClosed() {
 		return nil
 	}
-	l.release()
+	l.release(ctx)
 	conn, err := l.w.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("reach the database: %w", err)
@@ -262,7 +262,7 @@ func (l *loop) connect(ctx context.Context) error {
 			return nil
 		}
 	}
-	conn.Conn().Close(ctx) //nolint:errcheck // broken anyway
+	conn.Conn().Close(ctx) // broken anyway
 	conn.Release()
 	return fmt.Errorf("announce the writer: %w", err)
 }
@@ -288,14 +288,14 @@ func (l *loop) lookUp(ctx context.Context) (bool, error) {
 	}
 }
 
-func (l *loop) release() {
+func (l *loop) release(ctx context.Context) {
 	if l.conn == nil {
 		return
 	}
 	if l.conn.Conn().PgConn().TxStatus() != 'I' {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		l.conn.Conn().Close(ctx) //nolint:errcheck // it is being thrown away
+		l.conn.Conn().Close(ctx) // it is being thrown away
 	}
 	l.conn.Release()
 	l.conn = nil

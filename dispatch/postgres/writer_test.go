@@ -264,7 +264,7 @@ func TestLostAnswerToCommitIsLookedUp(t *testing.T) {
 			if err := tx.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
 				return err
 			}
-			go b.pool.Exec(context.WithoutCancel(ctx), `SELECT pg_terminate_backend($1)`, pid) //nolint:errcheck // best effort
+			go b.pool.Exec(context.WithoutCancel(ctx), `SELECT pg_terminate_backend($1)`, pid) // best effort
 			return nil
 		}
 		c := call(key)

@@ -254,8 +254,9 @@ type desk struct {
 
 func (h *house) desk(token string) *desk {
 	d := websocket.Dialer{NetDialContext: h.page.dial}
-	conn, _, err := d.DialContext(h.t.Context(), "ws://console/ws", http.Header{"Authorization": {"Bearer " + token}})
+	conn, answer, err := d.DialContext(h.t.Context(), "ws://console/ws", http.Header{"Authorization": {"Bearer " + token}})
 	require.NoError(h.t, err)
+	answer.Body.Close()
 	k := &desk{h.t, conn, make(chan map[string]any, 4096), make(chan struct{}), map[string]map[string]any{}}
 	go func() {
 		defer close(k.done)
@@ -429,23 +430,23 @@ func TestAShift(t *testing.T) {
 		// While the broker is away signals are still taken and acknowledged …
 		h.cutBroker(true)
 		require.Equal(t, `"ACK"0003L0#4521[]`, p.send(`"ADM-CID"0003L0#4521[#4521|1120 01 002]`))
-		panic := desk.incident("the panic button", func(in map[string]any) bool { return in["class"] == "panic" })
+		button := desk.incident("the panic button", func(in map[string]any) bool { return in["class"] == "panic" })
 		result := desk.command(map[string]any{"kind": "send", "incident": draft["id"], "form": map[string]any{
 			"type": "fire", "place": "Садовая ул., 2", "description": "горит балкон",
 		}})
 		require.Equal(t, true, result["ok"], result)
 		time.Sleep(time.Minute)
 		desk.until("a beat", func(f map[string]any) bool { return f["t"] == "beat" })
-		require.Equal(t, "added", assigned(desk.seen[panic["id"].(string)], "police"), "not published, and not shown as if it were")
+		require.Equal(t, "added", assigned(desk.seen[button["id"].(string)], "police"), "not published, and not shown as if it were")
 
 		// … and reach their services when it is back.
 		h.cutBroker(false)
 		police := h.service("police")
 		defer police.c.Close()
-		police.next("the panic button", func(r record) bool { return r.Subject == panic["id"] })
+		police.next("the panic button", func(r record) bool { return r.Subject == button["id"] })
 		fire.next("the balcony", func(r record) bool { return r.Subject == draft["id"] })
 		desk.incident("published", func(in map[string]any) bool {
-			return in["id"] == panic["id"] && assigned(in, "police") == "published"
+			return in["id"] == button["id"] && assigned(in, "police") == "published"
 		})
 
 		// A restart in the middle of the call: the line is lost and due for a call

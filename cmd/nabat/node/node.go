@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,8 +53,8 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 	// Whatever was started is undone, last first, until lifecycle takes over.
 	var undo []func()
 	defer func() {
-		for i := len(undo) - 1; i >= 0; i-- {
-			undo[i]()
+		for _, u := range slices.Backward(undo) {
+			u()
 		}
 	}()
 	sockets, err := open(ctx, c)

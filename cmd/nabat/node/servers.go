@@ -31,7 +31,10 @@ func startDatabase(ctx context.Context, c config.Config, data string, log *zap.L
 	d := &database{url: c.Postgres.URL, log: log.Named("node.database")}
 	if d.url != "" {
 		d.durable = func(ctx context.Context) error { return pgserver.CheckDurability(ctx, d.url) }
-		return d, d.durable(ctx)
+		if err := d.durable(ctx); err != nil {
+			return nil, err
+		}
+		return d, nil
 	}
 	waived := len(c.Postgres.UnsafeSettings) > 0
 	d.opts = pgserver.Options{

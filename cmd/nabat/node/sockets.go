@@ -45,12 +45,12 @@ func open(ctx context.Context, c config.Config) (s engine.Sockets, err error) {
 func shut(s engine.Sockets) {
 	for _, ln := range []net.Listener{s.SIPTCP, s.AlarmsTCP, s.Console, s.Ops} {
 		if ln != nil {
-			ln.Close() //nolint:errcheck // nothing was read from it
+			ln.Close()
 		}
 	}
 	for _, pc := range []net.PacketConn{s.SIPUDP, s.AlarmsUDP} {
 		if pc != nil {
-			pc.Close() //nolint:errcheck // nothing was read from it
+			pc.Close()
 		}
 	}
 }
