@@ -47,7 +47,7 @@ func (c *call) ringAgain() {
 }
 
 func (c *call) ringing() *gosip.Response {
-	return c.ln.response(c.req, 180, "Ringing", c.ln.contactHeader(c.req.Transport()), gosip.NewHeader("Allow", sip.Allow))
+	return c.ln.response(c.req, 180, "Ringing", c.contactHeader(), gosip.NewHeader("Allow", sip.Allow))
 }
 
 // answer sends the 200 as soon as there is a place and a port.
@@ -55,7 +55,8 @@ func (c *call) answer(hard context.Context) {
 	if c.leg.Phase != sip.Ringing || !c.placed {
 		return
 	}
-	session, err := c.ln.cfg.Media.Open()
+	host, _ := c.ln.announced(c.req.Transport(), c.req.Source())
+	session, err := c.ln.cfg.Media.Open(host)
 	if err != nil {
 		if !c.portless { // told once, tried until there is one
 			c.portless = true
@@ -108,7 +109,7 @@ func (c *call) describe() ([]byte, error) {
 
 // ok is a 200 to an INVITE, re-INVITE or UPDATE.
 func (c *call) ok(req *gosip.Request, r sip.Request, body []byte) *gosip.Response {
-	extra := append(abilities(), c.ln.contactHeader(c.req.Transport()))
+	extra := append(abilities(), c.contactHeader())
 	extra = append(extra, c.sessionHeaders(r)...)
 	if body != nil {
 		extra = append(extra, gosip.NewHeader("Content-Type", "application/sdp"))

@@ -125,7 +125,7 @@ func (c *call) byeRequest() *gosip.Request {
 	}
 	req := gosip.NewRequest(gosip.BYE, uri)
 	transport := c.req.Transport()
-	host, port := c.ln.announced(transport)
+	host, port := c.ln.announced(transport, c.req.Source())
 	via := &gosip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: transport, Host: host, Port: port}
 	via.Params.Add("branch", gosip.GenerateBranch())
 	via.Params.Add("rport", "")
@@ -144,14 +144,21 @@ func (c *call) byeRequest() *gosip.Request {
 	req.SetBody(nil)
 	req.SetTransport(transport)
 	req.SetDestination(c.target.Next)
-	if transport == "UDP" && c.ln.udp != nil {
+	switch {
+	case transport == "UDP":
+		if c.ln.udp == nil {
+			break
+		}
 		if host, p, err := net.SplitHostPort(c.ln.udp.LocalAddr().String()); err == nil {
 			req.Laddr.IP = net.ParseIP(host)
 			req.Laddr.Port, _ = strconv.Atoi(p)
 		}
-	} else if conn, err := c.ln.ua.TransportLayer().GetConnection(transport, c.req.Source()); err == nil {
-		_, _ = conn.TryClose() // only asked whether the caller's connection is still there
-		req.SetDestination(c.req.Source())
+	default:
+		// Only to ask whether the caller's connection is still there.
+		if conn, err := c.ln.ua.TransportLayer().GetConnection(transport, c.req.Source()); err == nil {
+			_, _ = conn.TryClose() // gives back the reference
+			req.SetDestination(c.req.Source())
+		}
 	}
 	return req
 }

@@ -35,8 +35,9 @@ type Config struct {
 	Media  *media.Pool
 	Run    dispatch.RunID
 
-	// Host is what Contact and Via announce; Port is the listener's own when 0.
-	// They differ from the bound address behind address translation.
+	// Host is what Contact and Via announce; empty: the bound address, or on a
+	// socket bound to every address the one that faces the caller. Port is the
+	// listener's own when 0. Behind address translation both must be given.
 	Host string
 	Port int
 	// Peers are the networks that may speak to us; empty: everyone.

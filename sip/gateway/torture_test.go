@@ -12,7 +12,7 @@ import (
 )
 
 // tortureDir is where the SIP module keeps the raw octets of RFC 4475's messages.
-func tortureDir(t *testing.T) string {
+func tortureDir(t testing.TB) string {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/emiago/sipgo").Output()
 	require.NoError(t, err)
 	dir := filepath.Join(strings.TrimSpace(string(out)), "sip", "testdata", "torture")

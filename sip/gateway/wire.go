@@ -148,8 +148,8 @@ func abilities() []gosip.Header {
 	}
 }
 
-// announced is our host and port for Contact and Via.
-func (ln *line) announced(transport string) (host string, port int) {
+// announced is our host and port for Contact, Via and SDP, as peer can reach them.
+func (ln *line) announced(transport, peer string) (host string, port int) {
 	var local net.Addr
 	if transport == "TCP" && ln.tcp != nil {
 		local = ln.tcp.Addr()
@@ -160,23 +160,46 @@ func (ln *line) announced(transport string) (host string, port int) {
 	if local == nil {
 		return host, port
 	}
-	h, p, err := net.SplitHostPort(local.String())
+	bound, err := netip.ParseAddrPort(local.String())
 	if err != nil {
 		return host, port
 	}
 	if host == "" {
-		host = h
+		host = bound.Addr().String()
+		if bound.Addr().IsUnspecified() {
+			host = toward(peer, host)
+		}
 	}
 	if port == 0 {
-		port, _ = strconv.Atoi(p)
+		port = int(bound.Port())
 	}
 	return host, port
 }
 
+// toward is the address of ours from which the kernel would send to peer: what a
+// line that is bound to every address has to announce. Nothing is sent.
+func toward(peer, otherwise string) string {
+	to, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return otherwise
+	}
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		return otherwise
+	}
+	defer c.Close()
+	from, err := netip.ParseAddrPort(c.LocalAddr().String())
+	if err != nil {
+		return otherwise
+	}
+	return from.Addr().Unmap().WithZone("").String()
+}
+
 // contactHeader is where requests within the dialog reach us, by the transport
 // that the INVITE came by.
-func (ln *line) contactHeader(transport string) gosip.Header {
-	host, port := ln.announced(transport)
+func (c *call) contactHeader() gosip.Header {
+	transport := c.req.Transport()
+	host, port := c.ln.announced(transport, c.req.Source())
 	uri := "<sip:112@" + net.JoinHostPort(host, strconv.Itoa(port))
 	if transport == "TCP" {
 		uri += ";transport=tcp"

@@ -168,17 +168,35 @@ func TestBadRangeIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []Config{
 		{PortMin: 20000, PortMax: 20000}, {PortMin: 80, PortMax: 90}, {PortMin: 65000, PortMax: 70000},
-		{Bind: netip.MustParseAddr("0.0.0.0")},
 	} {
 		_, err := New(c)
 		require.Error(t, err)
 	}
 }
 
+func TestAnnouncedHost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{}, "127.0.0.1"},
+		{Config{Host: "198.51.100.1"}, "198.51.100.1"},
+		{Config{Bind: netip.IPv6Unspecified()}, "192.0.2.1"},
+	} {
+		p, err := New(c.cfg)
+		require.NoError(t, err)
+		s, err := p.Open("192.0.2.1")
+		require.NoError(t, err)
+		require.Equal(t, c.want, s.Local().Host)
+		s.Close()
+	}
+}
+
 func testSession(t *testing.T, reg prometheus.Registerer) *Session {
 	p, err := New(Config{Metrics: reg, SilenceAfter: 200 * time.Millisecond})
 	require.NoError(t, err)
-	s, err := p.Open()
+	s, err := p.Open("")
 	require.NoError(t, err)
 	return s
 }

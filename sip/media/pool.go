@@ -27,7 +27,8 @@ var queuePrompt []byte
 type Config struct {
 	// Bind is the address of the sockets.
 	Bind netip.Addr
-	// Host is announced in SDP; Bind when empty.
+	// Host is announced in SDP. When empty it is Bind, or, bound to every address,
+	// what the caller of Open says.
 	Host string
 	// PortMin and PortMax bound the range, even ports only. Both 0: the kernel
 	// chooses, which is for tests.
@@ -66,10 +67,7 @@ func New(cfg Config) (*Pool, error) {
 	if !cfg.Bind.IsValid() {
 		cfg.Bind = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	if cfg.Host == "" {
-		if cfg.Bind.IsUnspecified() {
-			return nil, errors.New("media: an announced host is needed when bound to every address")
-		}
+	if cfg.Host == "" && !cfg.Bind.IsUnspecified() {
 		cfg.Host = cfg.Bind.String()
 	}
 	if cfg.Listen == nil {
@@ -98,9 +96,11 @@ func New(cfg Config) (*Pool, error) {
 }
 
 // Open gives a session with its socket bound. The caller must Run or Close it.
-func (p *Pool) Open() (*Session, error) {
+// host is announced when the configuration names none.
+func (p *Pool) Open(host string) (*Session, error) {
+	host = cmp.Or(p.cfg.Host, host)
 	if p.cfg.PortMin == 0 {
-		return p.open(0)
+		return p.open(0, host)
 	}
 	// Each port is tried once at most: another program may sit on some.
 	for range (p.cfg.PortMax - p.cfg.PortMin + 1) / 2 {
@@ -108,7 +108,7 @@ func (p *Pool) Open() (*Session, error) {
 		if !ok {
 			break
 		}
-		s, err := p.open(n)
+		s, err := p.open(n, host)
 		if err == nil {
 			return s, nil
 		}
@@ -119,7 +119,7 @@ func (p *Pool) Open() (*Session, error) {
 	return nil, ErrNoPort
 }
 
-func (p *Pool) open(n int) (*Session, error) {
+func (p *Pool) open(n int, host string) (*Session, error) {
 	conn, err := p.cfg.Listen("udp", net.JoinHostPort(p.cfg.Bind.String(), strconv.Itoa(n)))
 	if err != nil {
 		return nil, fmt.Errorf("open RTP port: %w", err)
@@ -132,7 +132,7 @@ func (p *Pool) open(n int) (*Session, error) {
 	p.met.sessions.Inc()
 	return &Session{
 		pool: p, conn: conn, reserved: n,
-		local: Local{ID: uint64(rand.Uint32()), Version: 1, Host: p.cfg.Host, Port: int(local.Port())},
+		local: Local{ID: uint64(rand.Uint32()), Version: 1, Host: host, Port: int(local.Port())},
 		ssrc:  rand.Uint32(), seq: uint16(rand.Uint32()), stamp: rand.Uint32(),
 	}, nil
 }
