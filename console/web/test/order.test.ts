@@ -12,8 +12,8 @@ const call = (state: string, over: Partial<Contact> = {}): Contact => ({
 describe('order', () => {
   it('puts those who wait for a person first, longest wait on top, then the newest', () => {
     const rows = [
-      incident({ id: 'old', state: 'dispatched', openedAt: T0 }),
-      incident({ id: 'new', state: 'dispatched', openedAt: T0 + 9_000 }),
+      incident({ id: 'old', state: 'dispatched', openedAt: T0, assignments: [assignment()] }),
+      incident({ id: 'new', state: 'dispatched', openedAt: T0 + 9_000, assignments: [assignment()] }),
       incident({ id: 'sms', openedAt: T0 - 60_000 }),
       incident({ id: 'unknown', unknownFacility: true, openedAt: T0 + 1_000 }),
       incident({ id: 'call2', contacts: [call('ringing')], openedAt: T0 + 3_000 }),
@@ -28,6 +28,16 @@ describe('order', () => {
     const others = incident({ state: 'dispatched', assignments: [assignment({ service: 'gas' })] })
     expect([mine, taken, others].map((i) => waitsForMe(i, fireDuty))).toEqual([true, false, false])
     expect(waitsForMe(mine, operator)).toBe(false)
+  })
+
+  it('brings a card that nobody takes back to a person', () => {
+    const of = (...list: Parameters<typeof assignment>[0][]) =>
+      waitsForMe(incident({ state: 'dispatched', assignments: list.map((a) => assignment(a)) }), operator)
+    expect(of({ state: 'refused' }, { service: 'gas', state: 'refused' })).toBe(true)
+    expect(of({ state: 'refused' }, { service: 'gas', state: 'accepted' })).toBe(false)
+    expect(of({ state: 'added', undeliverable: 'too big' }, { service: 'gas', state: 'accepted' })).toBe(true)
+    expect(of()).toBe(true)
+    expect(of({ state: 'published' })).toBe(false)
   })
 
   it('moves no row under the hand', () => {

@@ -10,16 +10,25 @@ export const callbackDue = (i: Incident): boolean => i.contacts.some((c) => c.ca
 export const ownAssignment = (i: Incident, me: Me) =>
   me.role === 'duty' ? i.assignments.find((a) => a.service === me.service) : undefined
 
+// untaken: nobody has this card in hand, though it was sent. Every service has
+// refused, a record cannot be delivered, or the rules chose nobody.
+export function untaken(i: Incident): boolean {
+  if (!isOpen(i.state) || i.state === 'draft' || i.state === 'worked') return false
+  if (i.assignments.some((a) => a.undeliverable !== '' && isUndecided(a.state))) return true
+  return i.assignments.every((a) => a.state === 'refused' || a.state === 'cancelled')
+}
+
 // urgency: 0 waits for this person now … 9 nobody has to hurry. A duty officer
-// answers assignments; everybody else sees the drafts that wait for a person:
-// somebody on the line, an alarm nobody knows the place of, a lost call, the rest.
+// answers assignments; everybody else sees what waits for a person: a draft with
+// somebody on the line, an alarm nobody knows the place of, a card that nobody
+// takes, a lost call, the other drafts.
 export function urgency(i: Incident, me: Me): number {
   if (!isOpen(i.state)) return 9
   if (me.role === 'duty') {
     const own = ownAssignment(i, me)
     return own !== undefined && isUndecided(own.state) ? 0 : 9
   }
-  if (i.state !== 'draft') return 9
+  if (i.state !== 'draft') return untaken(i) ? 1 : 9
   if (liveCall(i) !== undefined) return 0
   if (i.unknownFacility) return 1
   if (callbackDue(i)) return 2

@@ -49,7 +49,9 @@ const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: Readonl
   if (i === undefined) return null
   const words = t().board
   const gone = !isOpen(i.state) || live.board.vanished.value.has(id)
-  const isOpenCard = openId.value === id
+  // Computed, so that a move repaints the two rows concerned and not all of them.
+  const isOpenCard = useComputed(() => openId.value === id).value
+  const inTabOrder = useComputed(() => tabbable.value === id).value
   const waits = !gone && waitsForMe(i, live.me)
   const titled = i.facilityName !== ''
   return (
@@ -62,12 +64,12 @@ const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: Readonl
       data-urgency={urgency(i, live.me)}
       onClick={() => openCard(id)}
     >
-      <th scope="row" class="c-number">
+      <th scope="row" class={`c-number ${isOpenCard ? 'bar-open' : waits ? 'bar-waits' : ''}`}>
         <a
           href={`#/incident/${id}`}
           class={gone ? 'struck' : ''}
           data-row-link={id}
-          tabIndex={tabbable.value === id ? 0 : -1}
+          tabIndex={inTabOrder ? 0 : -1}
           aria-current={isOpenCard ? 'true' : undefined}
           onFocus={() => (selected.value = id)}
           onClick={(e) => {
@@ -111,10 +113,25 @@ const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: Readonl
           {i.assignments.map((a) => (
             <Chip key={a.id} live={live} a={a} />
           ))}
-          {i.assignments.length === 0 && i.state !== 'draft' && <span class="muted">{words.noServices}</span>}
+          {i.assignments.length === 0 && i.state !== 'draft' && (
+            <span class="mark mark-callback">
+              <SignIcon sign="warning" />
+              {words.noServices}
+            </span>
+          )}
         </div>
       </td>
     </tr>
+  )
+}
+
+const Held = ({ view }: { view: ReadonlySignal<{ waiting: number }> }) => {
+  const waiting = view.value.waiting
+  if (waiting === 0) return null
+  return (
+    <button type="button" class="small" onClick={release} data-testid="held">
+      {t().board.held(waiting)} — {t().board.release}
+    </button>
   )
 }
 
@@ -186,8 +203,10 @@ export const Board = ({ live }: { live: Live }) => {
   const view = useComputed(() => {
     const ids = wanted.value
     const held_ = held.value && shown.current.length > 0 ? hold(shown.current, ids) : { ids, waiting: 0 }
-    shown.current = held_.ids
-    return held_
+    const before = shown.current
+    const unchanged = before.length === held_.ids.length && before.every((id, n) => id === held_.ids[n])
+    if (!unchanged) shown.current = held_.ids
+    return { ids: shown.current, waiting: held_.waiting }
   })
   const hiddenWaiting = useComputed(() => {
     const seen = new Set(wanted.value)
@@ -216,7 +235,7 @@ export const Board = ({ live }: { live: Live }) => {
     return () => document.removeEventListener('focusin', note)
   }, [])
 
-  const { ids, waiting } = view.value
+  const ids = useComputed(() => view.value.ids).value
   const total = open.value.length
   const hidden = total - wanted.value.length
   const filtered = filter.value.text !== '' || filter.value.state !== 'all'
@@ -228,11 +247,7 @@ export const Board = ({ live }: { live: Live }) => {
           {words.title} <span class="count num" data-testid="count">{total}</span>
         </h1>
         <span class="held" role="status">
-          {held.value && waiting > 0 && (
-            <button type="button" class="small" onClick={release} data-testid="held">
-              {words.held(waiting)} — {words.release}
-            </button>
-          )}
+          <Held view={view} />
         </span>
         {filtered && hidden > 0 && (
           <span class="hidden-note" role="status" data-testid="hidden-note">

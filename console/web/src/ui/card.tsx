@@ -176,7 +176,7 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
         </div>
         {close}
       </div>
-      <div class="card-body" data-hurry={hurry}>
+      <div class="card-body" tabIndex={0} data-hurry={hurry}>
         {gone && <p class="note note-warn">{w.gone}</p>}
         {i.unknownFacility && isOpen(i.state) && i.state === 'draft' && (
           <p class="note note-bad" data-testid="unknown-note">

@@ -64,6 +64,11 @@ function onKey(e: KeyboardEvent): void {
       if (e.repeat || pressable(e.target) || dutyKeys.accept === null) return
       return did(dutyKeys.accept)
   }
+  if (e.code === 'PageDown' || e.code === 'PageUp') {
+    const body = document.querySelector('.card-body')
+    if (body === null) return
+    return did(() => body.scrollBy({ top: (e.code === 'PageDown' ? 0.85 : -0.85) * body.clientHeight }))
+  }
   if (e.repeat) return
   switch (e.code) {
     case 'KeyA':
