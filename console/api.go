@@ -14,8 +14,17 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// maxBody bounds a request's body.
-const maxBody = 64 * 1024
+const (
+	// maxBody bounds a request's body.
+	maxBody = 64 * 1024
+	// readers is how many requests may read lists at once, so that a program that
+	// reads everything leaves connections of the database to the consoles. One that
+	// finds no place for readerWait is told that we are busy.
+	readers    = 6
+	readerWait = 5 * time.Second
+	// answerLimit bounds an operation.
+	answerLimit = 20 * time.Second
+)
 
 // visit is who asks, as the middleware found out.
 type visit struct {
@@ -36,6 +45,7 @@ func visitor(ctx context.Context) visit {
 const (
 	metaOpen  = "open"  // bool: no login needed
 	metaRoles = "roles" // []Role that may use it; absent: all
+	metaList  = "list"  // bool: reads many rows
 )
 
 func (s *Server) buildAPI() error {
@@ -53,7 +63,7 @@ func (s *Server) buildAPI() error {
 		"bearer": {Type: "http", Scheme: "bearer"},
 	}
 	api := humago.New(mux, cfg)
-	api.UseMiddleware(s.measure, s.plainQuery, s.admit)
+	api.UseMiddleware(s.measure, s.plainQuery, s.admit, s.queue)
 	s.accountOperations(api)
 	s.incidentOperations(api)
 	s.listOperations(api)
@@ -168,4 +178,24 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 		v.person = p
 	}
 	next(huma.WithValue(ctx, visitKey{}, v))
+}
+
+// queue gives each reader a place, and every operation its time.
+func (s *Server) queue(ctx huma.Context, next func(huma.Context)) {
+	limited, cancel := context.WithTimeout(ctx.Context(), answerLimit)
+	defer cancel()
+	if list, _ := ctx.Operation().Metadata[metaList].(bool); list {
+		patience := time.NewTimer(readerWait)
+		defer patience.Stop()
+		select {
+		case s.readers <- struct{}{}:
+			defer func() { <-s.readers }()
+		case <-patience.C:
+			refuse(ctx, problemOf(&Fault{Code: CodeBusy, RU: "Слишком много запросов сразу. Повторите", EN: "Too many requests at once. Repeat"}))
+			return
+		case <-limited.Done():
+			return // the client has gone
+		}
+	}
+	next(huma.WithContext(ctx, limited))
 }

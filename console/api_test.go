@@ -307,6 +307,9 @@ func TestOpenAPIIsValidAndComplete(t *testing.T) {
 	require.NoError(t, c.AddResource("openapi.json", doc))
 	schemas := doc["components"].(map[string]any)["schemas"].(map[string]any)
 	require.NotContains(t, schemas, "ErrorModel")
+	raw := schemas["Notification"].(map[string]any)["properties"].(map[string]any)["raw"].(map[string]any)
+	require.Equal(t, "^([0-9a-f]{2})*$", raw["pattern"])
+	require.NotContains(t, raw, "contentEncoding", "hex, not base64")
 	for name := range schemas {
 		_, err := c.Compile("openapi.json#/components/schemas/" + name)
 		require.NoError(t, err, name)

@@ -18,7 +18,7 @@ const (
 	// out of their own desk.
 	loginBurst  = 20
 	loginRefill = 15 * time.Second
-	peerBurst   = 30 // one peer, whatever logins it tries
+	peerBurst   = 100 // one peer, whatever logins it tries
 	peerRefill  = 2 * time.Second
 	// maxTracked bounds each table; the longest unused entry goes first.
 	maxTracked = 10_000

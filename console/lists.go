@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"nabat/dispatch"
@@ -96,6 +97,11 @@ type Octets []byte
 
 // MarshalText writes hex.
 func (o Octets) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(o)), nil }
+
+// Schema says so in the API's description.
+func (Octets) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Pattern: "^([0-9a-f]{2})*$", Description: "the octets as received, in hexadecimal"}
+}
 
 // Facility is a monitored place.
 type Facility struct {

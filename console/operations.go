@@ -47,6 +47,8 @@ func operation(method, path, id, summary string, opts ...func(*huma.Operation)) 
 
 func open(op *huma.Operation) { op.Metadata[metaOpen], op.Security = true, nil }
 
+func many(op *huma.Operation) { op.Metadata[metaList] = true }
+
 func only(roles ...Role) func(*huma.Operation) {
 	return func(op *huma.Operation) { op.Metadata[metaRoles] = roles }
 }
@@ -146,13 +148,13 @@ const (
 )
 
 func (s *Server) incidentOperations(api huma.API) {
-	huma.Register(api, operation(http.MethodGet, "/api/v1/incidents", "incidents", "Карточки, новые сначала / Incidents, newest first"),
+	huma.Register(api, operation(http.MethodGet, "/api/v1/incidents", "incidents", "Карточки, новые сначала / Incidents, newest first", many),
 		func(ctx context.Context, in *incidentsInput) (*body[List[Incident]], error) {
-			list, err := s.incidents(ctx, visitor(ctx).person, *in)
+			page, err := s.incidents(ctx, visitor(ctx).person, *in)
 			if err != nil {
 				return nil, s.problem("list incidents", err)
 			}
-			return &body[List[Incident]]{list}, nil
+			return &body[List[Incident]]{page}, nil
 		})
 	huma.Register(api, operation(http.MethodGet, "/api/v1/incidents/{id}", "incident", "Одна карточка / One incident"),
 		func(ctx context.Context, in *IDInput) (*body[*Incident], error) {
@@ -166,13 +168,13 @@ func (s *Server) incidentOperations(api huma.API) {
 			}
 			return &body[*Incident]{v}, nil
 		})
-	huma.Register(api, operation(http.MethodGet, "/api/v1/incidents/{id}/events", "incidentEvents", "Журнал карточки по порядку / An incident's journal, in order"),
+	huma.Register(api, operation(http.MethodGet, "/api/v1/incidents/{id}/events", "incidentEvents", "Журнал карточки по порядку / An incident's journal, in order", many),
 		func(ctx context.Context, in *incidentEventsInput) (*body[List[Event]], error) {
-			list, err := s.incidentEvents(ctx, visitor(ctx).person, *in)
+			page, err := s.incidentEvents(ctx, visitor(ctx).person, *in)
 			if err != nil {
 				return nil, s.problem("read journal", err)
 			}
-			return &body[List[Event]]{list}, nil
+			return &body[List[Event]]{page}, nil
 		})
 }
 
@@ -286,7 +288,7 @@ func listed[In, Row, View any](s *Server, api huma.API, id, summary string, kind
 	read func(context.Context, In, Slice) ([]Row, error), at func(Row) Position, view func(Row) View,
 ) {
 	// Duty officers see incidents of their own service only, so no list beside those.
-	op := operation(http.MethodGet, "/api/v1/"+id, id, summary, only(Operator, Supervisor, Admin, Auditor))
+	op := operation(http.MethodGet, "/api/v1/"+id, id, summary, many, only(Operator, Supervisor, Admin, Auditor))
 	huma.Register(api, op, func(ctx context.Context, in *In) (*body[List[View]], error) {
 		sl, err := slice(*in).slice(kind)
 		if err != nil {

@@ -78,6 +78,7 @@ type Server struct {
 	now      func() time.Time
 	log      *zap.Logger
 	metrics  *metrics
+	readers  chan struct{} // held while a list is read
 	api      http.Handler
 	openAPI  []byte
 }
@@ -110,6 +111,7 @@ func New(o Options) (*Server, error) {
 		},
 		hub:      newHub(o.House, o.House, o.House, o.Wake, log.Named("hub"), m),
 		services: o.Services, page: o.Page, now: now, log: log, metrics: m,
+		readers: make(chan struct{}, readers),
 	}
 	if err := s.buildAPI(); err != nil {
 		return nil, fmt.Errorf("console API: %w", err)

@@ -285,6 +285,29 @@ func TestDutyOfficerSeesOwnIncidentsOnTheBoard(t *testing.T) {
 	require.True(t, s.cmd(reply).OK)
 }
 
+// What becomes of the call is on the card at once, the callback that is due too.
+func TestBoardShowsTheCall(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	c := r.call(r.clock.now())
+	s := r.screen(bearer(r.token("operator")))
+	b := &board{t: t}
+	b.reach(r, s)
+	require.Equal(t, dispatch.ContactRinging, b.rows[c.Incident].Contacts[0].State)
+	for _, p := range []dispatch.Progress{
+		{State: dispatch.ContactAnswered},
+		{State: dispatch.ContactEnded, Reason: dispatch.EndLineLost, CallbackDue: true},
+	} {
+		p.ID, p.Incident, p.At = c.ID, c.Incident, r.clock.now()
+		require.NoError(t, r.house.Progress(t.Context(), p, dispatch.System))
+		b.reach(r, s)
+		got := b.rows[c.Incident].Contacts[0]
+		require.Equal(t, p.State, got.State)
+		require.Equal(t, p.CallbackDue, got.CallbackDue)
+		require.Equal(t, p.Reason, got.EndReason)
+	}
+}
+
 func TestWatchedCardShowsItsJournal(t *testing.T) {
 	t.Parallel()
 	r := open(t)
