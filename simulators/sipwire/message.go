@@ -117,7 +117,8 @@ func parseHead(head string) (*Message, error) {
 	}
 	for _, line := range lines[1:] {
 		if line != "" && (line[0] == ' ' || line[0] == '\t') && len(m.Headers) > 0 {
-			m.Headers[len(m.Headers)-1].Value += " " + strings.TrimSpace(line)
+			last := &m.Headers[len(m.Headers)-1]
+			last.Value = strings.TrimSpace(last.Value + " " + strings.TrimSpace(line))
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")
