@@ -69,7 +69,7 @@ func scanPanel(r pgx.CollectableRow) (alarms.Panel, error) {
 // Panel.Facility.Code, whose other fields are taken too.
 func (s *Store) Upsert(ctx context.Context, panels []alarms.Panel, now time.Time) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := upsertFacilities(ctx, tx, panels, now); err != nil {
+		if err := upsertFacilities(ctx, tx, facilitiesOf(panels), now); err != nil {
 			return fmt.Errorf("facilities: %w", err)
 		}
 		if err := upsertPanels(ctx, tx, panels, now); err != nil {
@@ -95,15 +95,22 @@ func stage(ctx context.Context, tx pgx.Tx, name, columns string, names []string,
 	return err
 }
 
-func upsertFacilities(ctx context.Context, tx pgx.Tx, panels []alarms.Panel, now time.Time) error {
-	var rows [][]any
+// facilitiesOf lists each panel's facility once.
+func facilitiesOf(panels []alarms.Panel) []alarms.Facility {
+	var out []alarms.Facility
 	seen := map[string]bool{}
 	for i := range panels {
-		f := &panels[i].Facility
-		if seen[f.Code] {
-			continue // a facility with several panels
+		if f := panels[i].Facility; !seen[f.Code] {
+			seen[f.Code] = true
+			out = append(out, f)
 		}
-		seen[f.Code] = true
+	}
+	return out
+}
+
+func upsertFacilities(ctx context.Context, tx pgx.Tx, facilities []alarms.Facility, now time.Time) error {
+	rows := make([][]any, 0, len(facilities))
+	for _, f := range facilities {
 		rows = append(rows, []any{dispatch.NewFacilityID(), f.Code, f.Name, f.Category, f.Address, f.District, f.Lat, f.Lon, f.Phone})
 	}
 	err := stage(ctx, tx, "new_facilities",

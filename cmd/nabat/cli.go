@@ -30,15 +30,16 @@ type cli struct {
 	Config string `type:"path" env:"NABAT_CONFIG" placeholder:"FILE" help:"${config}"`
 	Lang   string `enum:"ru,en" default:"${lang}" env:"NABAT_LANG" help:"${lang_help}"`
 
-	Serve   serveCmd   `cmd:"" help:"${cmd_serve}"`
-	Demo    demoCmd    `cmd:"" help:"${cmd_demo}"`
-	Migrate migrateCmd `cmd:"" help:"${cmd_migrate}"`
-	User    userCmd    `cmd:"" help:"${cmd_user}"`
-	Token   tokenCmd   `cmd:"" help:"${cmd_token}"`
-	Rules   rulesCmd   `cmd:"" help:"${cmd_rules}"`
-	Audit   auditCmd   `cmd:"" help:"${cmd_audit}"`
-	Doctor  doctorCmd  `cmd:"" help:"${cmd_doctor}"`
-	Version versionCmd `cmd:"" help:"${cmd_version}"`
+	Serve    serveCmd    `cmd:"" help:"${cmd_serve}"`
+	Demo     demoCmd     `cmd:"" help:"${cmd_demo}"`
+	Migrate  migrateCmd  `cmd:"" help:"${cmd_migrate}"`
+	User     userCmd     `cmd:"" help:"${cmd_user}"`
+	Token    tokenCmd    `cmd:"" help:"${cmd_token}"`
+	Facility facilityCmd `cmd:"" help:"${cmd_facility}"`
+	Rules    rulesCmd    `cmd:"" help:"${cmd_rules}"`
+	Audit    auditCmd    `cmd:"" help:"${cmd_audit}"`
+	Doctor   doctorCmd   `cmd:"" help:"${cmd_doctor}"`
+	Version  versionCmd  `cmd:"" help:"${cmd_version}"`
 }
 
 // terminal is where a command speaks, and in which language.

@@ -85,18 +85,19 @@ type Engine struct {
 	ruleStore  *routingdb.Store
 	people     *consoledb.Store
 
-	heads      *audit.Heads
-	partitions *alarmsdb.Partitions
-	rules      *routing.Holder
-	registry   *alarms.Registry
-	receiver   *alarms.Receiver
-	listeners  *listen.Server
-	line       *gateway.Gateway
-	cluster    *kafka.Cluster
-	relay      *routing.Relay
-	replies    *routing.Replies
-	console    *console.Server
-	sockets    *ws.Server
+	heads        *audit.Heads
+	partitions   *alarmsdb.Partitions
+	rules        *routing.Holder
+	registry     *alarms.Registry
+	registryMark string
+	receiver     *alarms.Receiver
+	listeners    *listen.Server
+	line         *gateway.Gateway
+	cluster      *kafka.Cluster
+	relay        *routing.Relay
+	replies      *routing.Replies
+	console      *console.Server
+	sockets      *ws.Server
 }
 
 // leaseTerm is how long another node waits before it takes over the relay.
@@ -189,6 +190,11 @@ func (e *Engine) loadRules(ctx context.Context) error {
 func (e *Engine) buildAlarms(ctx context.Context) error {
 	e.partitions = alarmsdb.NewPartitions(e.pool, time.Now, e.log, e.metrics)
 	if err := e.partitions.Ensure(ctx); err != nil {
+		return err
+	}
+	// Marked before it is read: a change in between is then read twice, not missed.
+	var err error
+	if e.registryMark, err = e.alarmStore.Mark(ctx); err != nil {
 		return err
 	}
 	panels, err := e.alarmStore.Panels(ctx)

@@ -103,3 +103,29 @@ func (e *Engine) followRules(ctx context.Context) error {
 		e.log.Info("ruleset in force", zap.Int("number", set.Number))
 	}
 }
+
+// followRegistry takes an import over within a second or two.
+func (e *Engine) followRegistry(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last := e.registryMark
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		mark, err := e.alarmStore.Mark(ctx)
+		if err != nil || mark == last {
+			continue // away: the readiness check tells; the registry in memory stays
+		}
+		panels, err := e.alarmStore.Panels(ctx)
+		if err != nil {
+			e.log.Warn("the registry changed and cannot be read, trying again", zap.Error(err))
+			continue
+		}
+		e.registry.Replace(panels)
+		last = mark
+		e.log.Info("registry taken over", zap.Int("panels", len(panels)))
+	}
+}
