@@ -144,8 +144,8 @@ func (c *call) byeRequest() *gosip.Request {
 	req.SetBody(nil)
 	req.SetTransport(transport)
 	req.SetDestination(c.target.Next)
-	switch {
-	case transport == "UDP":
+	switch transport {
+	case "UDP":
 		if c.ln.udp == nil {
 			break
 		}

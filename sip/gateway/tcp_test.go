@@ -199,47 +199,51 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 func TestBoundToEveryAddressItAnnouncesTheOneThatFacesTheCaller(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{"127.0.0.1", "::1"} {
-		pool, err := media.New(media.Config{Bind: netip.IPv6Unspecified()})
-		require.NoError(t, err)
-		house := &fakeHouse{}
-		gw, err := New(Config{Intake: house, Media: pool, Run: dispatch.NewRunID()})
-		require.NoError(t, err)
-		var lc net.ListenConfig
-		us, err := lc.ListenPacket(t.Context(), "udp", "[::]:0")
-		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- gw.Run(ctx, us, nil) }()
-		them, err := lc.ListenPacket(t.Context(), "udp", net.JoinHostPort(network, "0"))
-		require.NoError(t, err)
-		defer them.Close()
-		port := us.LocalAddr().(*net.UDPAddr).Port
-		inv := strings.ReplaceAll(strings.ReplaceAll(tcpInvite, "SIP/2.0/TCP 127.0.0.1:9", "SIP/2.0/UDP "+them.LocalAddr().String()+";rport"), ";transport=tcp", "")
-		inv = strings.ReplaceAll(inv, "anna@127.0.0.1:9", "anna@"+them.LocalAddr().String())
-		_, err = them.WriteTo([]byte(inv), &net.UDPAddr{IP: net.ParseIP(network), Port: port})
-		require.NoError(t, err)
-		read := func(start string) string {
-			buf := make([]byte, 65536)
-			for {
-				require.NoError(t, them.SetReadDeadline(time.Now().Add(10*time.Second)))
-				n, _, err := them.ReadFrom(buf)
-				require.NoError(t, err, start)
-				if strings.HasPrefix(string(buf[:n]), start) {
-					return string(buf[:n])
-				}
+		t.Run(network, func(t *testing.T) { facesTheCaller(t, network) })
+	}
+}
+
+func facesTheCaller(t *testing.T, network string) {
+	pool, err := media.New(media.Config{Bind: netip.IPv6Unspecified()})
+	require.NoError(t, err)
+	house := &fakeHouse{}
+	gw, err := New(Config{Intake: house, Media: pool, Run: dispatch.NewRunID()})
+	require.NoError(t, err)
+	var lc net.ListenConfig
+	us, err := lc.ListenPacket(t.Context(), "udp", "[::]:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- gw.Run(ctx, us, nil) }()
+	them, err := lc.ListenPacket(t.Context(), "udp", net.JoinHostPort(network, "0"))
+	require.NoError(t, err)
+	defer them.Close()
+	port := us.LocalAddr().(*net.UDPAddr).Port
+	inv := strings.ReplaceAll(strings.ReplaceAll(tcpInvite, "SIP/2.0/TCP 127.0.0.1:9", "SIP/2.0/UDP "+them.LocalAddr().String()+";rport"), ";transport=tcp", "")
+	inv = strings.ReplaceAll(inv, "anna@127.0.0.1:9", "anna@"+them.LocalAddr().String())
+	_, err = them.WriteTo([]byte(inv), &net.UDPAddr{IP: net.ParseIP(network), Port: port})
+	require.NoError(t, err)
+	read := func(start string) string {
+		buf := make([]byte, 65536)
+		for {
+			require.NoError(t, them.SetReadDeadline(time.Now().Add(10*time.Second)))
+			n, _, err := them.ReadFrom(buf)
+			require.NoError(t, err, start)
+			if strings.HasPrefix(string(buf[:n]), start) {
+				return string(buf[:n])
 			}
 		}
-		ok := read("SIP/2.0 200")
-		require.Equal(t, "<sip:112@"+net.JoinHostPort(network, strconv.Itoa(port))+">", header(ok, "Contact"))
-		require.Contains(t, ok, " "+network+"\r\nt=0 0\r\n")
-		// And our own requests leave by the same socket.
-		ack := strings.NewReplacer("INVITE", "ACK", "To: <sip:112@x>", "To: <sip:112@x>;tag="+toTag(t, ok), "z9hG4bK-tcp", "z9hG4bK-ack").Replace(inv)
-		_, err = them.WriteTo([]byte(ack), &net.UDPAddr{IP: net.ParseIP(network), Port: port})
-		require.NoError(t, err)
-		cancel()
-		bye := read("BYE")
-		_, err = them.WriteTo([]byte(okFor(bye)), &net.UDPAddr{IP: net.ParseIP(network), Port: port})
-		require.NoError(t, err)
-		require.NoError(t, <-done)
 	}
+	ok := read("SIP/2.0 200")
+	require.Equal(t, "<sip:112@"+net.JoinHostPort(network, strconv.Itoa(port))+">", header(ok, "Contact"))
+	require.Contains(t, ok, " "+network+"\r\nt=0 0\r\n")
+	// And our own requests leave by the same socket.
+	ack := strings.NewReplacer("INVITE", "ACK", "To: <sip:112@x>", "To: <sip:112@x>;tag="+toTag(t, ok), "z9hG4bK-tcp", "z9hG4bK-ack").Replace(inv)
+	_, err = them.WriteTo([]byte(ack), &net.UDPAddr{IP: net.ParseIP(network), Port: port})
+	require.NoError(t, err)
+	cancel()
+	bye := read("BYE")
+	_, err = them.WriteTo([]byte(okFor(bye)), &net.UDPAddr{IP: net.ParseIP(network), Port: port})
+	require.NoError(t, err)
+	require.NoError(t, <-done)
 }
