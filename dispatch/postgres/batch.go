@@ -273,12 +273,34 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 		if j.failed != nil || j.unit.Then == nil {
 			continue
 		}
-		if err := j.unit.Then(ctx, tx, j.card); err != nil {
-			return err
+		if err := thenSafely(ctx, tx, j); err != nil {
+			if b.conn.IsClosed() || ctx.Err() != nil || away(err) {
+				return err
+			}
+			return &unitError{j, err}
 		}
 	}
 	return nil
 }
+
+// thenSafely contains a panic of one unit's own writing to that unit.
+func thenSafely(ctx context.Context, tx pgx.Tx, j *job) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("writing panicked: %v", r)
+		}
+	}()
+	return j.unit.Then(ctx, tx, j.card)
+}
+
+// unitError is a refusal that one job's own writing brought on.
+type unitError struct {
+	job *job
+	err error
+}
+
+func (e *unitError) Error() string { return e.err.Error() }
+func (e *unitError) Unwrap() error { return e.err }
 
 func (b *batch) queueProgress(p *pgx.Batch) {
 	c := make([][]any, 6)

@@ -72,14 +72,20 @@ func IsUnique(err error, constraint string) bool {
 // refused tells a database that understood and said no from one that is away.
 func refused(err error) bool {
 	var pg *pgconn.PgError
+	return errors.As(err, &pg) && !away(err)
+}
+
+// away tells a database's word that it cannot serve anybody now.
+func away(err error) bool {
+	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return false
 	}
 	switch pg.Code[:2] {
 	case "57", "53", "08", "58", "XX": // shutdown, resources, connection, system, internal
-		return false
+		return true
 	}
-	return true
+	return false
 }
 
 // mapped turns driver errors into the domain's.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -178,7 +179,11 @@ func (l *loop) serve(ctx context.Context, jobs []*job) {
 	}
 	l.w.batches.Observe(float64(len(live)))
 	err := l.commit(ctx, live)
+	one, ownFault := errors.AsType[*unitError](err)
 	switch {
+	case ownFault:
+		one.job.done <- result{one.job.card, one.err}
+		l.serve(ctx, slices.DeleteFunc(live, func(j *job) bool { return j == one.job }))
 	case err == nil:
 		for _, j := range live {
 			j.done <- j.outcome()
@@ -219,7 +224,8 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 		}
 		return nil
 	}
-	if refused(err) && l.conn.Conn().PgConn().TxStatus() == 'I' {
+	_, ownFault := errors.AsType[*unitError](err)
+	if (ownFault || refused(err)) && l.conn.Conn().PgConn().TxStatus() == 'I' {
 		return err
 	}
 	// The connection is in doubt. If only the answer to COMMIT is missing, the

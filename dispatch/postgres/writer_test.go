@@ -127,6 +127,8 @@ func TestOneBadItemNeverFailsItsNeighbours(t *testing.T) {
 					_, err := tx.Exec(ctx, `INSERT INTO leases (name) VALUES ('x')`)
 					return err
 				}
+			case 5: // its own writing refuses
+				u.Then = func(context.Context, pgx.Tx, dispatch.Card) error { return boom }
 			case 7: // its decision refuses
 				u.Decide = func(c dispatch.Card) (dispatch.Card, []dispatch.Event, error) { return c, nil, boom }
 			case 11: // its decision panics
@@ -139,7 +141,10 @@ func TestOneBadItemNeverFailsItsNeighbours(t *testing.T) {
 	bad := 0
 	for i, err := range errs {
 		switch i % 20 {
-		case 3, 7, 11:
+		case 5, 7:
+			require.ErrorIs(t, err, boom, i)
+			bad++
+		case 3, 11:
 			require.Error(t, err, i)
 			bad++
 		default:

@@ -117,8 +117,8 @@ func (c Config) Validate() error {
 // Empty for a listener that is off.
 func (c Config) Bind(a Address) string { return a.on(c.Listen) }
 
-// ConsoleTLS says whether the console must speak HTTPS: as soon as it can be
-// reached from elsewhere, or a certificate was given.
+// ConsoleTLS says whether the console must speak HTTPS: as soon as it or the
+// operations address can be reached from elsewhere, or a certificate was given.
 func (c Config) ConsoleTLS() bool {
-	return c.Console.Cert != "" || !loopback(c.Bind(c.Console.Address))
+	return c.Console.Cert != "" || !loopback(c.Bind(c.Console.Address)) || !loopback(c.Bind(c.Ops.Address))
 }

@@ -56,7 +56,8 @@ type Options struct {
 	Sockets  Sockets
 	SIPHost  string // announced in Contact and Via; empty: the socket's address
 	RTP      RTP
-	// TLS is what the console is served with; nil: plain HTTP, loopback only.
+	// TLS is what the console is served with, and the operations address when
+	// others than this machine can reach it; nil: plain HTTP, loopback only.
 	TLS *tls.Config
 	// AuditDir keeps the signed heads of the journal.
 	AuditDir string

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -70,7 +71,11 @@ func (e *Engine) serveOps(ctx context.Context) error {
 		checks = append(checks, ops.Check{Name: "durability", Ready: e.o.Durable})
 	}
 	h := ops.Handler(ops.Options{Checks: checks, Gatherer: e.metrics})
-	return console.Serve(ctx, e.o.Sockets.Ops, h, nil, e.log)
+	var secure *tls.Config
+	if console.NeedsTLS(e.o.Sockets.Ops.Addr()) {
+		secure = e.o.TLS
+	}
+	return console.Serve(ctx, e.o.Sockets.Ops, h, secure, e.log)
 }
 
 // runRelay waits for the broker and its topics, then publishes while this node

@@ -49,6 +49,9 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 	}
 	defer func() { err = errors.Join(err, dir.Release()) }()
 	info := Info{Data: dir.Path()}
+	if c.Listen.IsUnspecified() && c.RTP.Announce == "" {
+		return errors.New("--listen names every address of this machine: --rtp-announce must say which of them callers' trunks reach")
+	}
 
 	// Whatever was started is undone, last first, until lifecycle takes over.
 	var undo []func()
@@ -106,7 +109,7 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 		Postgres: info.Postgres, Kafka: kafka.Options{Brokers: info.Brokers}, Sockets: sockets,
 		RTP: rtp(c), TLS: secure, AuditDir: filepath.Join(info.Data, "audit"),
 		Drain: engine.Drain{Intake: c.Drain.Intake, Relay: c.Drain.Relay, Console: c.Drain.Console, Database: c.Drain.Database},
-		Log:   log, Durable: db.durable,
+		Log:   log, Durable: db.durable, SIPHost: c.RTP.Announce,
 	}
 	e, err := engine.New(ctx, o)
 	if err != nil {
