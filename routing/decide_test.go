@@ -2,6 +2,7 @@ package routing
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"cel.dev/cel-go/cel"
@@ -226,4 +227,28 @@ func BenchmarkDecide(b *testing.B) {
 	for b.Loop() {
 		set.Decide(f)
 	}
+}
+
+// Decisions go on, on all processors, while rulesets are replaced.
+func TestReplacingWhileDeciding(t *testing.T) {
+	t.Parallel()
+	sets := []*Ruleset{compile(t, string(Default)).WithNumber(1), compile(t, matrix).WithNumber(2)}
+	h := NewHolder(sets[0], zap.NewNop(), nil)
+	facts := dispatch.Facts{Type: dispatch.TypeGas, Class: "gas", District: "Север"}
+	want := map[int]string{1: services(sets[0].Decide(facts)), 2: services(sets[1].Decide(facts))}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 300 {
+				if i == 0 {
+					h.Replace(sets[j%2])
+				}
+				d := h.Decide(facts)
+				if want[d.Ruleset] != services(d) {
+					t.Errorf("ruleset %d chose %s", d.Ruleset, services(d))
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

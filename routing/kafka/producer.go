@@ -47,6 +47,7 @@ func (c *Cluster) OpenProducer(trouble func(error)) (*Producer, error) {
 				}
 				return maxBatch
 			}),
+			kgo.ProducerLinger(0),       // the relay hands in whole batches; a lone alarm must not wait
 			kgo.UnknownTopicRetries(-1), // somebody will create it
 			kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()),
 			kgo.WithHooks(troubleHook{trouble}),

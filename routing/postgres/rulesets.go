@@ -80,3 +80,25 @@ func (s *Store) ruleset(ctx context.Context, which string, args ...any) (Publish
 	copy(p.SHA[:], sha)
 	return p, nil
 }
+
+// InForce compiles the ruleset that was published last. In a database without
+// one it publishes initial. The error is a *routing.FaultsError when the text no
+// longer fits the vocabulary: a service that the city no longer configures, say.
+func (s *Store) InForce(ctx context.Context, initial *routing.Ruleset, v routing.Vocabulary, now time.Time) (*routing.Ruleset, error) {
+	p, err := s.Active(ctx)
+	if errors.Is(err, dispatch.ErrNotFound) {
+		n, _, err := s.Publish(ctx, initial, dispatch.System, now)
+		if err != nil {
+			return nil, err
+		}
+		return initial.WithNumber(n), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	set, err := routing.Compile(fmt.Sprintf("ruleset-%d.yaml", p.Number), p.Body, v)
+	if err != nil {
+		return nil, fmt.Errorf("ruleset %d: %w", p.Number, err)
+	}
+	return set.WithNumber(p.Number), nil
+}

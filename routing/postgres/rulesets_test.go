@@ -72,3 +72,24 @@ func TestPublishingAtTheSameTime(t *testing.T) {
 	wg.Wait()
 	require.ElementsMatch(t, []int{1, 2, 3, 4, 5, 6, 7, 8}, numbers)
 }
+
+func TestInForceStartsWithTheInitialSet(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	v := routing.DefaultVocabulary()
+	set, err := b.s.InForce(t.Context(), ruleset(t, "initial"), v, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, 1, set.Number)
+	_, _, err = b.s.Publish(t.Context(), ruleset(t, "second"), "operator:admin", time.Now())
+	require.NoError(t, err)
+	set, err = b.s.InForce(t.Context(), ruleset(t, "initial"), v, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, 2, set.Number)
+	require.Equal(t, ruleset(t, "second").SHA, set.SHA)
+
+	v.Services = v.Services[:1]
+	_, err = b.s.InForce(t.Context(), ruleset(t, "initial"), v, time.Now())
+	var faults *routing.FaultsError
+	require.ErrorAs(t, err, &faults)
+	require.Equal(t, "ruleset-2.yaml", faults.Faults[0].File)
+}
