@@ -18,8 +18,11 @@
 //
 // # Promises
 //
-//   - A call is answered only after its contact has committed. A MESSAGE gets its
-//     200 only then; otherwise 503, and the sender repeats.
+//   - A caller hears ringing after its contact has committed, however long that
+//     takes: whoever rang is never forgotten by a crash. Only when the database
+//     has failed an attempt does it ring first (see Full?). A call is answered
+//     only after the commit. A MESSAGE gets its 200 only then; otherwise 503, and
+//     the sender repeats.
 //   - A repeated INVITE makes no second card: within its transaction sipgo absorbs
 //     it, on another path it gets 482 (§8.2.2.2), after a restart of ours the
 //     contact's key is found in the database and the call is taken over with the

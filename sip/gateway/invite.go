@@ -96,11 +96,10 @@ type call struct {
 }
 
 type timers struct {
-	slow, refresh, port, repeat, session *time.Timer
+	refresh, port, repeat, session *time.Timer
 }
 
 const (
-	ringAfter   = 300 * time.Millisecond // a commit that takes longer than this rings first
 	ringRefresh = time.Minute            // RFC 3261 §13.3.1.1: proxies forget a call after three
 	portRetry   = 250 * time.Millisecond
 )
@@ -215,8 +214,6 @@ func (c *call) loop(ctx, hard context.Context) {
 			c.ack(hard, toRequest(ack), ack.CSeq())
 		case <-c.slow:
 			c.on(hard, sip.Slow)
-		case <-c.timers.slow.C:
-			c.on(hard, sip.Slow)
 		case <-c.timers.refresh.C:
 			c.ringAgain()
 		case <-c.timers.port.C:
@@ -323,7 +320,7 @@ func (c *call) finish() {
 
 func (c *call) startTimers() {
 	c.timers = timers{
-		slow: time.NewTimer(ringAfter), refresh: time.NewTimer(ringRefresh),
+		refresh: time.NewTimer(ringRefresh),
 		port: stopped(), repeat: stopped(), session: stopped(),
 	}
 }
@@ -335,7 +332,7 @@ func stopped() *time.Timer {
 }
 
 func (c *call) stopTimers() {
-	for _, t := range []*time.Timer{c.timers.slow, c.timers.refresh, c.timers.port, c.timers.repeat, c.timers.session} {
+	for _, t := range []*time.Timer{c.timers.refresh, c.timers.port, c.timers.repeat, c.timers.session} {
 		t.Stop()
 	}
 }
