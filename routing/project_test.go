@@ -138,8 +138,8 @@ func TestWavesKeepIncidentsApartAndInOrder(t *testing.T) {
 			for _, r := range wave {
 				require.False(t, seen[r.event.Incident])
 				seen[r.event.Incident] = true
-				before, any := last[r.event.Incident]
-				require.True(t, !any || before < r.event.Seq)
+				before, seenBefore := last[r.event.Incident]
+				require.True(t, !seenBefore || before < r.event.Seq)
 				last[r.event.Incident] = r.event.Seq
 				total++
 			}

@@ -146,14 +146,19 @@ type troubleHook struct {
 
 // OnBrokerConnect implements kgo.HookBrokerConnect.
 func (h troubleHook) OnBrokerConnect(m kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !ours(err) {
 		h.tell(fmt.Errorf("reach broker %s:%d: %w", m.Host, m.Port, err))
 	}
 }
 
 // OnBrokerE2E implements kgo.HookBrokerE2E.
 func (h troubleHook) OnBrokerE2E(m kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
-	if err := e.Err(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := e.Err(); err != nil && !ours(err) {
 		h.tell(fmt.Errorf("%s at broker %s:%d: %w", kmsg.NameForKey(key), m.Host, m.Port, err))
 	}
+}
+
+// ours tells failures that we bring about ourselves when we stop.
+func ours(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed)
 }
