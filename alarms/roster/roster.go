@@ -73,8 +73,8 @@ const maxText = 500
 func Read(r io.Reader) (Table, error) {
 	p := parser{seen: map[string]int{}}
 	in := bufio.NewReader(r)
-	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte("\ufeff")) { //nolint:errcheck // a short file shows below
-		in.Discard(3) //nolint:errcheck // peeked
+	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte("\ufeff")) {
+		in.Discard(3)
 	}
 	first, err := in.Peek(in.Size())
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {

@@ -103,6 +103,9 @@ func (e *Engine) ensureTopics(ctx context.Context) error {
 			}
 			return nil
 		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		e.log.Error("the broker is away, incidents wait in the journal", zap.Error(err))
 		select {
 		case <-ctx.Done():

@@ -72,7 +72,8 @@ func (d *database) keep(ctx context.Context) error {
 			return nil
 		case <-own.Done():
 		}
-		d.log.Error("the embedded PostgreSQL is gone, starting it again")
+		// Stop of a server that is gone only lets its files go.
+		d.log.Error("the embedded PostgreSQL is gone, starting it again", zap.NamedError("ended", own.Stop(ctx)))
 		again, err := pgserver.Start(ctx, d.opts)
 		if err == nil {
 			d.mu.Lock()
