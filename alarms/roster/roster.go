@@ -74,7 +74,9 @@ func Read(r io.Reader) (Table, error) {
 	p := parser{seen: map[string]int{}}
 	in := bufio.NewReader(r)
 	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte("\ufeff")) {
-		in.Discard(3)
+		if _, err := in.Discard(len(mark)); err != nil {
+			return Table{}, fmt.Errorf("read the table: %w", err)
+		}
 	}
 	first, err := in.Peek(in.Size())
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
