@@ -68,6 +68,7 @@ func TestDefaultRules(t *testing.T) {
 		{card(dispatch.TypeOther), "police", "catch-all"},
 		{dispatch.Facts{}, "police", "catch-all"},
 		{dispatch.Facts{Origin: dispatch.OriginECall, Type: dispatch.TypeFire}, "fire police medical", "fire"},
+		{dispatch.Facts{Origin: dispatch.OriginAlarm, Class: "co", Type: dispatch.TypeGas}, "gas fire medical", "carbon-monoxide"},
 		// An alarm carries both: the union has no service twice.
 		{dispatch.Facts{Origin: dispatch.OriginAlarm, Class: "gas", Type: dispatch.TypeGas}, "gas fire", "gas"},
 	} {

@@ -30,7 +30,7 @@ func Classes() []string {
 		"intrusion", "intrusion-prealarm", "intrusion-verified", "intrusion-unverified", "tamper",
 		"trouble", "supervision", "power", "comm", "jamming",
 		"arming", "cancel", "access", "exception", "service", "program", "info", "log",
-		"disable", "bypass", "test",
+		"disable", "bypass", "test", "link", "unknown-zone", "unknown", "any",
 	}
 }
 
