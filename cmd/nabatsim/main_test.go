@@ -124,7 +124,7 @@ func TestAlarm(t *testing.T) {
 	addr := r.start(t, dc09.ACK)
 	a := call(t, "alarm", "--udp", "--to", addr)
 	require.Equal(t, exitWhole, a.code, a.out+a.err)
-	school := city.Demo()[0]
+	school := demo()[0]
 	require.Contains(t, a.out, school.Name)
 	require.Contains(t, a.out, "ответ: ACK")
 	require.Contains(t, a.out, "подтверждено     acknowledged   1")
@@ -137,7 +137,7 @@ func TestAlarm(t *testing.T) {
 	require.Equal(t, 1, a.json.Reports[0].Acknowledged)
 	require.Positive(t, a.json.Reports[0].LatencyMs["p99"])
 
-	for _, f := range city.Demo() {
+	for _, f := range demo() {
 		if f.Has(city.ZoneGas) {
 			a = call(t, "alarm", "--udp", "--to", addr, "--kind", "gas", "--account", f.Panels[0].Account, "--restore")
 			require.Equal(t, exitWhole, a.code, a.out+a.err)

@@ -17,6 +17,9 @@ import (
 	"nabat/simulators/tally"
 )
 
+// demo is the city that the engine's demo has, made once.
+var demo = sync.OnceValue(city.Demo)
+
 type alarmCmd struct {
 	To       string        `name:"to" aliases:"addr" default:"127.0.0.1:12000" placeholder:"HOST:PORT" help:"${addr_alarms}"`
 	UDP      bool          `name:"udp" help:"${udp}"`
@@ -95,7 +98,7 @@ func (c alarmCmd) site() (*city.Facility, city.Zone) {
 	want := map[string]string{
 		"fire": city.ZoneFire, "restore": city.ZoneFire, "panic": city.ZonePanic, "intrusion": city.ZoneIntrusion, "gas": city.ZoneGas,
 	}[c.Class]
-	facilities := city.Demo()
+	facilities := demo()
 	for i := range facilities {
 		f := &facilities[i]
 		zones := f.Panels[0].Zones
@@ -210,7 +213,7 @@ func (c panelsCmd) Run(ctx context.Context, s stage) (err error) {
 
 // devices are the demo city's first panels, or others beyond it.
 func (c panelsCmd) devices() []panel.Device {
-	facilities := city.Demo()
+	facilities := demo()
 	known := make(map[string]bool, len(facilities))
 	var out []panel.Device
 	for _, f := range facilities {
