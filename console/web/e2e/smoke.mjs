@@ -1,6 +1,6 @@
 // smoke.mjs looks at a running engine through every role's console:
 //   node e2e/smoke.mjs <data>/demo-access.json
-// It fails on a script error, a request to another host, a finding of axe, a
+// It fails on a script error, a request to another host, a finding of axe, or a
 // stale banner.
 import { readFileSync } from 'node:fs'
 import AxeBuilder from '@axe-core/playwright'
