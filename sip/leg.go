@@ -28,7 +28,7 @@ const (
 	NoMedia      Event = "no_media"  // the ACK answered our offer with nothing we can speak
 	LineLost     Event = "line_lost" // the transport cannot carry an answer any more
 
-	Slow     Event = "slow"     // the commit takes long: let the caller hear ringing
+	Slow     Event = "slow"     // an attempt to commit failed: let the caller hear ringing
 	Stored   Event = "stored"   // the contact is committed
 	Sent     Event = "sent"     // the 200 is on its way
 	HangUp   Event = "hang_up"  // an operator ended the call

@@ -116,8 +116,8 @@ func TestCancelBeforeTheAnswer(t *testing.T) {
 		r := startRig(t, house, nil)
 		inv := r.phone.invite("c1")
 		r.phone.send(r.phone.write(inv))
-		ringing := r.phone.wait("SIP/2.0 180", time.Second)
-		require.Empty(t, house.all(), "a slow commit rings first")
+		ringing := r.phone.wait("SIP/2.0 180", 11*time.Second)
+		require.Empty(t, house.all(), "an attempt that failed rings first")
 		r.phone.send(r.phone.write(req{method: "CANCEL", callID: "c1", cseq: 1, branch: "z9hG4bK-c1-1-INVITE"}))
 		r.phone.wait("SIP/2.0 200", time.Second) // of the CANCEL
 		refused := r.phone.wait("SIP/2.0 487", time.Second)
@@ -131,6 +131,25 @@ func TestCancelBeforeTheAnswer(t *testing.T) {
 			require.NotEqual(t, 200, status(m), m)
 		}
 		require.Zero(t, r.gw.Live())
+	})
+}
+
+// The kill test found it: a commit that took longer than 300 ms rang first, and
+// whoever rang then and lost the line with the engine was in no list.
+func TestNobodyRingsBeforeTheCommit(t *testing.T) {
+	const commit = 9 * time.Second
+	house := &fakeHouse{hook: func(context.Context) { time.Sleep(commit) }}
+	bubble(t, house, nil, func(t *testing.T, r *rig) {
+		r.phone.send(r.phone.write(r.phone.invite("c1")))
+		time.Sleep(commit - time.Millisecond)
+		for _, m := range r.phone.drain() {
+			require.Equal(t, 100, status(m), m)
+		}
+		ringing := r.phone.wait("SIP/2.0 180", time.Second)
+		require.NotEmpty(t, house.all())
+		ok := r.phone.wait("SIP/2.0 200", time.Second)
+		require.Equal(t, toTag(t, ringing), toTag(t, ok))
+		r.phone.ack("c1", toTag(t, ok))
 	})
 }
 

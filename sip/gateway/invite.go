@@ -100,7 +100,7 @@ type timers struct {
 }
 
 const (
-	ringRefresh = time.Minute            // RFC 3261 §13.3.1.1: proxies forget a call after three
+	ringRefresh = time.Minute // RFC 3261 §13.3.1.1: proxies forget a call after three
 	portRetry   = 250 * time.Millisecond
 )
 
@@ -321,7 +321,7 @@ func (c *call) finish() {
 func (c *call) startTimers() {
 	c.timers = timers{
 		refresh: time.NewTimer(ringRefresh),
-		port: stopped(), repeat: stopped(), session: stopped(),
+		port:    stopped(), repeat: stopped(), session: stopped(),
 	}
 }
 

@@ -102,7 +102,7 @@ func TestTCPInPiecesAndItsContact(t *testing.T) {
 	require.Equal(t, dispatch.EndOperator, house.only(t).EndReason)
 }
 
-// A trunk whose connection breaks while it rings cannot be answered any more.
+// A trunk whose connection breaks before it rings cannot be answered any more.
 func TestTCPConnectionLostBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})
@@ -115,7 +115,7 @@ func TestTCPConnectionLostBeforeTheAnswer(t *testing.T) {
 	gw := startReal(t, house)
 	k := dial(t, gw.tcp)
 	k.send(tcpInvite)
-	k.wait("SIP/2.0 180")
+	k.wait("SIP/2.0 100")
 	require.NoError(t, k.conn.(*net.TCPConn).SetLinger(0))
 	k.conn.Close()
 	require.Eventually(t, func() bool { // an OPTIONS of another trunk proves that the reset is known
