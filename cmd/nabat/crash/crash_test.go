@@ -66,8 +66,8 @@ func theSeed(t *testing.T) uint64 {
 }
 
 const (
-	calmPace  = 300 * time.Millisecond
-	burst     = 120 * time.Millisecond // how long before a kill everybody hurries
+	calmPace  = 150 * time.Millisecond
+	burst     = 250 * time.Millisecond // how long before a kill everybody hurries
 	firstAck  = 2 * time.Minute
 	calmLimit = 3 * time.Minute
 )
@@ -107,7 +107,7 @@ func registry(c crew) []alarms.Panel {
 func TestKill(t *testing.T) {
 	s := theSeed(t)
 	h := newHouse(t, *settings)
-	c := crew{panels: 20, strangers: 2, phones: 6, gateways: 2}
+	c := crew{panels: 30, strangers: 2, phones: 6, gateways: 2}
 	settle(t, h, c)
 
 	o := newOutside(t)
@@ -286,14 +286,14 @@ func median(ds []time.Duration) time.Duration {
 func TestForgetfulDatabaseIsFound(t *testing.T) {
 	s := theSeed(t)
 	h := newHouse(t, forgetful)
-	c := crew{panels: 16}
+	c := crew{panels: 32}
 	settle(t, h, c)
 
 	o := newOutside(t)
 	defer o.end()
 	o.begin(s, c)
 	rng := rand.New(rand.NewPCG(s, 1))
-	const tries = 8
+	const tries = 12
 	for n := 1; n <= tries; n++ {
 		e := h.launch()
 		require.NoError(t, e.listening())
