@@ -66,8 +66,9 @@ lint: setup-lint vet ## golangci-lint, go vet, govulncheck
 vet:
 	go vet ./...
 
-bench: ## benchmarks, each beside its ceiling from the same run
-	$(GOTEST) -run '^$$' -bench . -benchmem $(PKG)
+bench: build ## figures, each beside its ceiling from the same run (BENCH=--quick for rough ones)
+	$(GOBUILD) -o bin/nabat-bench ./cmd/nabat/bench
+	bin/nabat-bench --engine bin/nabat $(BENCH)
 
 soak: build ## the tests named Soak, as long as NABAT_TEST_SOAK says (1h)
 	NABAT_TEST_SOAK=$${NABAT_TEST_SOAK:-1h} go test -p 1 -timeout 0 -count 1 -run Soak $(PKG)

@@ -30,14 +30,18 @@ var siblings = []string{"sip", "alarms", "routing", "console"}
 // owners lists who alone may import a library, as directories with everything
 // below them. Simulators are the outside world and bring their own libraries.
 var owners = map[string][]string{
-	"github.com/emiago/sipgo":      {"sip/gateway", "simulators", "cmd/nabatsim"},
-	"github.com/twmb/franz-go":     {"routing/kafka", "simulators", "cmd/nabatsim"},
+	"github.com/emiago/sipgo":      {"sip/gateway", "simulators", "cmd/nabatsim", bench},
+	"github.com/twmb/franz-go":     {"routing/kafka", "simulators", "cmd/nabatsim", bench},
 	"github.com/gorilla/websocket": {"console/ws", "simulators", "cmd/nabatsim"},
 	"github.com/jackc/pgx": {
 		"dispatch/postgres", "alarms/postgres", "routing/postgres", "console/postgres", "sip/postgres", "migrations",
+		bench,
 	},
 	"github.com/pressly/goose": {"migrations"},
 }
+
+// bench measures the engine from outside, beside bare uses of the same libraries.
+const bench = "cmd/nabat/bench"
 
 // domainLibraries is all that the domain may use beside the standard library.
 var domainLibraries = []string{"go.uber.org/zap", "github.com/google/uuid"}
@@ -126,7 +130,7 @@ func broken(p pkg) []string {
 		}
 		// `nabat demo` brings its own city to life, so it alone may start simulators
 		// beside the engine; nothing that `nabat serve` is made of may.
-		if under(to, "simulators") && !under(dir, "simulators", "cmd/nabatsim", "cmd/nabat/demo") && dir != "cmd/nabat" {
+		if under(to, "simulators") && !under(dir, "simulators", "cmd/nabatsim", "cmd/nabat/demo", bench) && dir != "cmd/nabat" {
 			say("imports " + imp + "; simulators are the outside world")
 		}
 		if under(dir, "simulators") && !under(to, "simulators") && !under(to, codecs...) {
