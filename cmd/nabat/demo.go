@@ -39,7 +39,7 @@ func (c demoCmd) Run(ctx context.Context, t terminal) error {
 		Stages: func(i node.Info) []lifecycle.Stage {
 			return []lifecycle.Stage{{Name: "demo city", Limit: 10 * time.Second, Run: func(ctx context.Context) error {
 				return demo.Live(ctx, demo.Town{
-					Alarms: i.Listen["alarms_tcp"], SIP: i.Listen["sip_udp"], Console: i.Console, Brokers: i.Brokers,
+					Alarms: i.Listen["alarms_tcp"], AlarmsUDP: i.Listen["alarms_udp"], SIP: i.Listen["sip_udp"], Console: i.Console, Brokers: i.Brokers,
 					Speed: c.Speed,
 				}, access, log)
 			}}}
@@ -66,5 +66,6 @@ func sayAccess(t terminal, i node.Info, a demo.Access) {
 	fmt.Fprintf(t.out, t.say("  всё это и жетон аудитора: %s\n", "  all of it and an auditor's token: %s\n"), filepath.Join(i.Data, demo.AccessFile))
 	fmt.Fprintln(t.out, t.say("Попробуйте:", "Try:"))
 	fmt.Fprintf(t.out, t.say("  пожар:  %s\n", "  a fire: %s\n"), demo.AlarmCommand(i.Listen["alarms_tcp"]))
+	fmt.Fprintln(t.out, t.say("          (второй раз в течение минуты это повтор: он отвечен и записан, новой карточки нет)", "          (again within a minute it is a repeat: answered and stored, no new card)"))
 	fmt.Fprintf(t.out, t.say("  SMS:    %s\n", "  an SMS: %s\n"), demo.SMSCommand(i.Listen["sip_udp"]))
 }

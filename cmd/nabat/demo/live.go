@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"go.uber.org/zap"
 	"nabat/dispatch/postgres/pgserver"
@@ -15,7 +16,7 @@ import (
 
 // Town says where the city's people find the engine.
 type Town struct {
-	Alarms, SIP, Console string
+	Alarms, AlarmsUDP, SIP, Console string
 	Brokers              []string
 	Speed                float64
 }
@@ -23,8 +24,9 @@ type Town struct {
 // Live lets the city live until ctx ends.
 func Live(ctx context.Context, t Town, a Access, log *zap.Logger) error {
 	o := day.Options{
-		Alarms: t.Alarms, SIP: t.SIP, Console: t.Console, Brokers: t.Brokers,
-		Speed: t.Speed, Seed: city.DemoSeed, Log: log.Named("city"),
+		Alarms: t.Alarms, AlarmsUDP: t.AlarmsUDP, SIP: t.SIP, Console: t.Console, Brokers: t.Brokers,
+		// Another day each time: the same one would alarm the same school first.
+		Speed: t.Speed, Seed: uint64(time.Now().UnixNano()), Log: log.Named("city"), //nolint:gosec // any number will do
 		FirstAlarm: func(account, facility string) {
 			log.Info("the city's first fire alarm", zap.String("account", account), zap.String("facility", facility))
 		},

@@ -29,7 +29,9 @@ func open(ctx context.Context, c config.Config) (s engine.Sockets, err error) {
 		if addr := c.Bind(a); addr != "" && err == nil {
 			if *into, err = lc.ListenPacket(ctx, "udp", addr); err != nil {
 				err = fmt.Errorf("%s: %w", name, err)
+				return
 			}
+			roomy(*into)
 		}
 	}
 	udp("--sip-udp", c.SIP.UDP, &s.SIPUDP)
@@ -39,6 +41,18 @@ func open(ctx context.Context, c config.Config) (s engine.Sockets, err error) {
 	tcp("--console-address", c.Console.Address, &s.Console)
 	tcp("--ops-address", c.Ops.Address, &s.Ops)
 	return s, err
+}
+
+// udpBuffer is asked for each UDP socket: a burst of every panel's heartbeats at
+// once fits. The kernel gives what net.core.rmem_max allows.
+const udpBuffer = 4 << 20
+
+func roomy(pc net.PacketConn) {
+	if c, ok := pc.(*net.UDPConn); ok {
+		// Less room is no reason not to serve: senders repeat.
+		_ = c.SetReadBuffer(udpBuffer)
+		_ = c.SetWriteBuffer(udpBuffer)
+	}
 }
 
 // shut closes what was opened when the start goes no further.
