@@ -64,7 +64,7 @@ func SendForm(f Form, route Router, by Actor, at time.Time) Decide {
 			c.State, c.RegisteredAt = Registered, at.UTC().Truncate(time.Microsecond)
 		}
 		before := c
-		c, more := c.assign(route.Decide(c.Facts("")), by, at)
+		c, more := c.assign(route.Decide(c.Facts()), by, at)
 		if kind == EventEdited && len(changes) == 0 && len(more) == 0 {
 			return before, nil, ErrUnchanged
 		}

@@ -55,6 +55,8 @@ type Incident struct {
 	Facility     FacilityID
 	FacilityCode string // the registry's own id of the facility
 	FacilityName string
+	// FacilityCategory is a fact for the rules: education, health, social, other.
+	FacilityCategory string
 	// UnknownFacility: an urgent alarm came from an account nobody registered.
 	UnknownFacility bool
 
@@ -92,9 +94,9 @@ func (c Card) Assignment(s Service) (Assignment, bool) {
 }
 
 // Facts are what the rules may know of this card.
-func (c Card) Facts(category string) Facts {
+func (c Card) Facts() Facts {
 	return Facts{
-		Origin: c.Origin, Type: c.Type, Class: c.Class, Category: category,
+		Origin: c.Origin, Type: c.Type, Class: c.Class, Category: c.FacilityCategory,
 		District: c.District, KnownFacility: !c.Facility.IsZero(),
 	}
 }

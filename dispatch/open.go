@@ -71,7 +71,7 @@ func OpenFromAlarm(s Signal, t Type, description string, site Site, route Router
 		c.State = Draft
 		c.Origin = OriginAlarm
 		c.Type, c.Class = t, s.Class
-		c.Facility, c.FacilityCode, c.FacilityName = site.Facility, site.Code, site.Name
+		c.Facility, c.FacilityCode, c.FacilityName, c.FacilityCategory = site.Facility, site.Code, site.Name, site.Category
 		c.UnknownFacility = site.Facility.IsZero()
 		c.Place, c.District, c.Lat, c.Lon = site.Place, site.District, site.Lat, site.Lon
 		c.Description = description
@@ -86,7 +86,7 @@ func OpenFromAlarm(s Signal, t Type, description string, site Site, route Router
 		}
 		c.State, c.RegisteredAt = Registered, c.OpenedAt
 		events = append(events, newEvent(c.ID, EventRegistered, System, s.At, Details{Card: c.Snapshot()}))
-		c, more := c.assign(route.Decide(c.Facts(site.Category)), System, s.At)
+		c, more := c.assign(route.Decide(c.Facts()), System, s.At)
 		return c, append(events, more...), nil
 	}
 }

@@ -8,8 +8,8 @@ import (
 )
 
 const selectIncidents = `
-	SELECT id, number, state, origin, type, class, facility_id, facility_code, facility_name, unknown_facility,
-	       place, district, lat, lon, description, caller, opened_at, registered_at, closed_at, close_reason,
+	SELECT id, number, state, origin, type, class, facility_id, facility_code, facility_name,
+	       facility_category, unknown_facility, place, district, lat, lon, description, caller, opened_at, registered_at, closed_at, close_reason,
 	       last_signal_at, version, head
 	  FROM incidents`
 
@@ -21,7 +21,7 @@ func scanIncident(row pgx.CollectableRow) (dispatch.Incident, error) {
 		head                           []byte
 	)
 	err := row.Scan(&in.ID, &in.Number, &in.State, &in.Origin, &in.Type, &in.Class, &facility, &in.FacilityCode,
-		&in.FacilityName, &in.UnknownFacility, &in.Place, &in.District, &in.Lat, &in.Lon, &in.Description,
+		&in.FacilityName, &in.FacilityCategory, &in.UnknownFacility, &in.Place, &in.District, &in.Lat, &in.Lon, &in.Description,
 		&in.Caller, &in.OpenedAt, &registered, &closed, &in.CloseReason, &lastSignal, &in.Version, &head)
 	if err != nil {
 		return in, err
@@ -79,7 +79,7 @@ func utc(t *time.Time) time.Time {
 // queueIncidents writes the cards that changed: new ones with one INSERT, the
 // others with one UPDATE that the version guards.
 func queueIncidents(p *pgx.Batch, cards []*locked) {
-	fresh, old := make([][]any, 23), make([][]any, 23)
+	fresh, old := make([][]any, 24), make([][]any, 24)
 	for _, l := range cards {
 		if !l.changed {
 			continue
@@ -91,17 +91,19 @@ func queueIncidents(p *pgx.Batch, cards []*locked) {
 		}
 		for i, v := range []any{
 			c.ID, c.Number, c.State, c.Origin, c.Type, c.Class, c.Facility.Ptr(), c.FacilityCode, c.FacilityName,
-			c.UnknownFacility, c.Place, c.District, c.Lat, c.Lon, c.Description, c.Caller, c.OpenedAt,
+			c.FacilityCategory, c.UnknownFacility, c.Place, c.District, c.Lat, c.Lon, c.Description, c.Caller, c.OpenedAt,
 			nilTime(c.RegisteredAt), nilTime(c.ClosedAt), c.CloseReason, nilTime(c.LastSignalAt), c.Version, c.Head[:],
 		} {
 			into[i] = append(into[i], v)
 		}
 	}
 	const unnest = `unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[],
-		$9::text[], $10::boolean[], $11::text[], $12::text[], $13::float8[], $14::float8[], $15::text[], $16::text[],
-		$17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::timestamptz[], $22::integer[], $23::bytea[])`
-	const names = `id, number, state, origin, type, class, facility_id, facility_code, facility_name, unknown_facility, place,
-		district, lat, lon, description, caller, opened_at, registered_at, closed_at, close_reason, last_signal_at, version, head`
+		$9::text[], $10::text[], $11::boolean[], $12::text[], $13::text[], $14::float8[], $15::float8[], $16::text[],
+		$17::text[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::text[], $22::timestamptz[],
+		$23::integer[], $24::bytea[])`
+	const names = `id, number, state, origin, type, class, facility_id, facility_code, facility_name, facility_category,
+		unknown_facility, place, district, lat, lon, description, caller, opened_at, registered_at, closed_at, close_reason,
+		last_signal_at, version, head`
 	if len(fresh[0]) > 0 {
 		p.Queue(`INSERT INTO incidents (`+names+`) SELECT * FROM `+unnest, columns(fresh)...)
 	}
@@ -111,6 +113,7 @@ func queueIncidents(p *pgx.Batch, cards []*locked) {
 			UPDATE incidents i
 			   SET state = n.state, type = n.type, class = n.class, facility_id = n.facility_id,
 			       facility_code = n.facility_code, facility_name = n.facility_name,
+			       facility_category = n.facility_category,
 			       unknown_facility = n.unknown_facility, place = n.place, district = n.district, lat = n.lat,
 			       lon = n.lon, description = n.description, caller = n.caller, registered_at = n.registered_at,
 			       closed_at = n.closed_at, close_reason = n.close_reason, last_signal_at = n.last_signal_at,

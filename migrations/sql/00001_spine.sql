@@ -58,6 +58,7 @@ CREATE TABLE incidents (
     facility_id      uuid,
     facility_code    text NOT NULL DEFAULT '',
     facility_name    text NOT NULL DEFAULT '',
+    facility_category text NOT NULL DEFAULT '',   -- a fact for the rules
     unknown_facility boolean NOT NULL DEFAULT false,
     place            text NOT NULL DEFAULT '',
     district         text NOT NULL DEFAULT '',

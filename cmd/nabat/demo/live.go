@@ -17,8 +17,8 @@ import (
 // Town says where the city's people find the engine.
 type Town struct {
 	Alarms, AlarmsUDP, SIP, Console string
-	Brokers              []string
-	Speed                float64
+	Brokers                         []string
+	Speed                           float64
 }
 
 // Live lets the city live until ctx ends.
