@@ -13,6 +13,7 @@ GOTEST   := go test -p 2 -timeout 20m
 PKG      ?= ./...
 FUZZTIME ?= 20s
 SPEED    ?= 1
+KILLS    ?= 200
 
 WEB     := console/web
 BUNDLE  := $(WEB)/dist/index.html
@@ -72,7 +73,8 @@ bench: build ## figures, each beside its ceiling from the same run (BENCH=--quic
 	$(GOBUILD) -o bin/nabat-bench ./cmd/nabat/bench
 	bin/nabat-bench --engine bin/nabat $(BENCH)
 
-soak: build ## the tests named Soak, as long as NABAT_TEST_SOAK says (1h)
+soak: build ## 200 kills of the engine and its database (KILLS); then the tests named Soak, NABAT_TEST_SOAK long (1h)
+	go test -v -timeout 0 -count 1 ./cmd/nabat/crash -kills $(KILLS)
 	NABAT_TEST_SOAK=$${NABAT_TEST_SOAK:-1h} go test -p 1 -timeout 0 -count 1 -run Soak $(PKG)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
