@@ -53,7 +53,7 @@ const steps = {
     const page = await people.get(name).newPage()
     const log = said.get(name)
     page.on('console', (m) => log.push(`${m.type()}: ${m.text()}`))
-    page.on('pageerror', (e) => log.push(`error: ${e.stack ?? e}`))
+    page.on('pageerror', (e) => log.push(`pageerror: ${e.stack ?? e}`))
     page.on('requestfailed', (r) => log.push(`failed: ${r.url()} ${r.failure()?.errorText}`))
     pages.set(name, page)
     await page.goto(url)

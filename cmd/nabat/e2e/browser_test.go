@@ -43,7 +43,8 @@ func newBrowser(t *testing.T, dir string) *browser {
 	if found, _ := filepath.Glob(filepath.Join(web, "node_modules/playwright-core/package.json")); len(found) == 0 {
 		lacking(t, "npm package playwright-core is missing in console/web")
 	}
-	cmd := exec.Command(node, "browser.mjs", web, chromium) //nolint:usetesting // closed in Cleanup, after the last screenshots
+	// Not bound to the test's context: the last screenshots are taken after it.
+	cmd := exec.Command(node, "browser.mjs", web, chromium)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -100,17 +101,35 @@ func (b *browser) try(s step) (json.RawMessage, error) {
 	return answer.Value, nil
 }
 
-// tell puts everything into the log that explains a failure.
-func (b *browser) tell() {
+// said is what each page wrote to its console.
+func (b *browser) said() (map[string][]string, error) {
 	value, err := b.try(step{Do: "said"})
 	if err != nil {
-		b.t.Log(err)
-		return
+		return nil, err
 	}
 	var said map[string][]string
-	if err := json.Unmarshal(value, &said); err != nil {
+	err = json.Unmarshal(value, &said)
+	return said, err
+}
+
+// quiet checks that no script failed and that the pages' policy stopped nothing.
+func (b *browser) quiet() {
+	b.t.Helper()
+	said, err := b.said()
+	require.NoError(b.t, err)
+	for name, lines := range said {
+		for _, line := range lines {
+			require.NotContains(b.t, line, "pageerror:", name)
+			require.NotContains(b.t, line, "Content Security Policy", name)
+		}
+	}
+}
+
+// tell puts everything into the log that explains a failure.
+func (b *browser) tell() {
+	said, err := b.said()
+	if err != nil {
 		b.t.Log(err)
-		return
 	}
 	for name, lines := range said {
 		if len(lines) > 30 {
@@ -212,6 +231,15 @@ func (p *person) board() map[string]card {
 		services: Object.fromEntries([...r.querySelectorAll('[data-testid=chip]')].map((c) => [c.dataset.service, c.dataset.state])),
 	}]))`, &board)
 	return board
+}
+
+// card opens a card of the board.
+func (p *person) card(incident string) string {
+	p.t.Helper()
+	p.click(id("incident-row", fmt.Sprintf("[data-incident=%q] a", incident)))
+	card := id("card", fmt.Sprintf("[data-incident=%q]", incident))
+	p.see(card)
+	return card + " "
 }
 
 // card is one line of the board.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,10 +34,9 @@ type engine struct {
 
 // running is what a running engine writes into run.json.
 type running struct {
-	PID      int               `json:"pid"`
-	Postgres string            `json:"postgres"`
-	Kafka    []string          `json:"kafka"`
-	Listen   map[string]string `json:"listen"`
+	PID    int               `json:"pid"`
+	Kafka  []string          `json:"kafka"`
+	Listen map[string]string `json:"listen"`
 }
 
 func newEngine(t *testing.T, dir string, flags ...string) *engine {
@@ -77,7 +77,8 @@ func (e *engine) start() {
 	log, err := os.OpenFile(e.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(e.t, err)
 	defer log.Close()
-	cmd := exec.Command(e.bin, append([]string{"serve", "--data", e.data}, e.flags...)...) //nolint:usetesting // outlives the test's context: it is stopped in order
+	// Not bound to the test's context: it is stopped in order, also after a failure.
+	cmd := exec.Command(e.bin, append([]string{"serve", "--data", e.data}, e.flags...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = environment(), log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	require.NoError(e.t, cmd.Start())
@@ -118,6 +119,7 @@ func (e *engine) stop() {
 	e.signal(syscall.SIGTERM)
 	select {
 	case err := <-e.exited:
+		e.exited <- err
 		require.NoError(e.t, err, "SIGTERM is obeyed with exit code 0")
 	case <-time.After(patience):
 		require.FailNow(e.t, "the engine does not stop")
@@ -178,14 +180,21 @@ func (e *engine) command(stdin string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// sql runs a script in the engine's database.
-func (e *engine) sql(script string) {
+// says waits for a line of the engine's log.
+func (e *engine) says(want ...string) {
 	e.t.Helper()
-	psql := peer(e.t, "psql:/usr/lib/postgresql/*/bin/psql", "postgresql-client")
-	cmd := exec.CommandContext(e.t.Context(), psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", e.at.Postgres)
-	cmd.Stdin = strings.NewReader(script)
-	out, err := cmd.CombinedOutput()
-	require.NoError(e.t, err, "%s", out)
+	await(e.t, "the engine's log to tell", func() (none struct{}, _ error) {
+		text, err := os.ReadFile(e.log)
+		if err != nil {
+			return none, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(line, w) }) {
+				return none, nil
+			}
+		}
+		return none, fmt.Errorf("no line with %q", want)
+	})
 }
 
 // get asks over HTTP and gives the body; anything but 200 is an error.

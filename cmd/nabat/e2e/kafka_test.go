@@ -70,10 +70,11 @@ func runKafka(t *testing.T, java, lib, dir string) (string, error) {
 	id := make([]byte, 16)
 	rand.Read(id)
 	id[0] &= 0x3f // a name that begins with «-» would be taken for an option
+	// Not bound to the test's context: the engine is stopped before its broker.
 	jvm := func(class string, args ...string) *exec.Cmd {
 		cmd := exec.Command(java, append([]string{
 			"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(lib, "*"), class,
-		}, args...)...) //nolint:usetesting // the broker outlives the test's context: the engine is stopped before it
+		}, args...)...)
 		cmd.Dir = dir
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 		return cmd

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 )
@@ -44,24 +42,17 @@ const (
 	clinic = "C3D4"
 )
 
-// registry is what an import of facilities would write.
-func registry() string {
-	var s strings.Builder
-	for _, f := range []struct{ code, name, category, address, account, zone, kind, place string }{
-		{"sh-239", "Школа № 239", "education", "Санкт-Петербург, ул. Кирочная, д. 8, лит. А", school, "005", "fire", "2 этаж, кабинет химии"},
-		{"cl-37", "Поликлиника № 37", "health", "Санкт-Петербург, Гороховая ул., д. 6", clinic, "001", "panic", "регистратура"},
-	} {
-		facility, panel := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
-		fmt.Fprintf(&s, `
-			INSERT INTO facilities (id, code, name, category, address, district, created_at, updated_at)
-			VALUES ('%s', '%s', '%s', '%s', '%s', 'Центральный', now(), now());
-			INSERT INTO panels (id, facility_id, account, created_at, updated_at) VALUES ('%s', '%s', '%s', now(), now());
-			INSERT INTO zones (id, panel_id, number, kind, place) VALUES ('%s', '%s', '%s', '%s', '%s');`,
-			facility, f.code, f.name, f.category, f.address, panel, facility, f.account,
-			uuid.Must(uuid.NewV7()), panel, f.zone, f.kind, f.place)
-	}
-	return s.String()
-}
+// The registry as an administrator keeps it.
+const (
+	facilities = `facility_id,name,category,address,district
+sh-239,Школа № 239,education,"Санкт-Петербург, ул. Кирочная, д. 8, лит. А",Центральный
+cl-37,Поликлиника № 37,health,"Санкт-Петербург, Гороховая ул., д. 6",Центральный
+`
+	accounts = `account,facility_id
+` + school + `,sh-239
+` + clinic + `,cl-37
+`
+)
 
 // tale is one telling of the story.
 type tale struct {
@@ -113,6 +104,7 @@ func tell(t *testing.T, dir, broker string) {
 	s.engineFreezesAndComesBack()
 	s.nothingWasLostOrBuried()
 	s.engineIsRestarted(screens.person("later"))
+	screens.quiet()
 	s.engine.stop()
 }
 
@@ -122,16 +114,18 @@ func (s *tale) start() {
 	s.broker = s.engine.at.Kafka[0] // the given one, or its own at another port each time
 }
 
-// prepare makes people and a token on the running engine, and lets it read the
-// registry at its next start.
+// prepare makes people and a token and imports the registry, all on the running
+// engine.
 func (s *tale) prepare() {
 	e := s.engine
 	e.command(operatorsWord+"\n", "user", "add", "anna", "--role", "operator", "--name", "Анна Смирнова")
 	e.command(dutysWord+"\n", "user", "add", "igor", "--role", "duty:fire", "--name", "Игорь Пожарский")
 	s.token = e.command("", "token", "create", "--role", "auditor", "--name", "e2e")
-	e.sql(registry())
-	e.stop()
-	s.start()
+	tables := []string{filepath.Join(s.t.TempDir(), "facilities.csv"), filepath.Join(s.t.TempDir(), "accounts.csv")}
+	require.NoError(s.t, os.WriteFile(tables[0], []byte(facilities), 0o600))
+	require.NoError(s.t, os.WriteFile(tables[1], []byte(accounts), 0o600))
+	e.command("", "facility", "import", tables[0], tables[1])
+	e.says("registry taken over", `"panels":2`)
 }
 
 func (s *tale) operatorComesIn() {
@@ -162,14 +156,6 @@ func (s *tale) operatorComesIn() {
 	require.Empty(s.t, visible, "no script may read the session")
 }
 
-// stillTheSamePage proves that nobody reloaded it.
-func (s *tale) stillTheSamePage() {
-	s.t.Helper()
-	var mark string
-	s.operator.run(`globalThis.mark ?? ''`, &mark)
-	require.Equal(s.t, "never reloaded", mark)
-}
-
 func (s *tale) alarmArrives() {
 	p := newPanel(s.t, s.engine.at.Listen["alarms_tcp"], school)
 	want := p.send("1110 01 005")
@@ -197,88 +183,6 @@ func (s *tale) alarmArrives() {
 	s.only(s.operator.board())
 }
 
-// only is the one card that is in the first board and in none of the others.
-func (s *tale) only(board map[string]card, known ...string) string {
-	s.t.Helper()
-	for _, k := range known {
-		delete(board, k)
-	}
-	require.Len(s.t, board, 1)
-	for id := range board {
-		return id
-	}
-	return ""
-}
-
-// published waits for the first record of an incident in a service's topic and
-// checks what every record must have.
-func (s *tale) published(service, incident string) record {
-	s.t.Helper()
-	topic := "nabat.incidents." + service
-	all := await(s.t, topic+" to have "+incident, func() ([]record, error) {
-		all, err := records(s.t, s.broker, topic)
-		if err != nil {
-			return nil, err
-		}
-		var mine []record
-		for _, r := range all {
-			s.valid(service, r)
-			if r.Key == incident {
-				mine = append(mine, r)
-			}
-		}
-		if len(mine) == 0 {
-			return nil, fmt.Errorf("%d other records", len(all))
-		}
-		return mine, nil
-	})
-	for _, r := range all {
-		require.Equal(s.t, all[0].Partition, r.Partition, "one incident stays in one partition")
-	}
-	return all[0]
-}
-
-func (s *tale) valid(service string, r record) {
-	s.t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(r.Payload))
-	require.NoError(s.t, err)
-	require.NoError(s.t, s.schema.Validate(doc), r.Payload)
-	e := r.Event
-	require.Equal(s.t, "1.0", e.SpecVersion)
-	require.NoError(s.t, uuid.Validate(e.ID))
-	require.Equal(s.t, r.Key, e.Subject, "the key is the incident's id")
-	require.Equal(s.t, "city.nabat.incident."+e.Data.Kind+".v1", e.Type)
-	require.Equal(s.t, "/nabat/incidents/"+service, e.Source)
-	require.Equal(s.t, "application/json", e.ContentType)
-	require.Equal(s.t, service, e.Data.Service)
-	require.Equal(s.t, []string{"content-type", "application/cloudevents+json; charset=UTF-8"}, r.Headers)
-}
-
-// silent checks that a service has heard of none but these incidents. What it
-// must not hear would have been published before what others have heard since.
-func (s *tale) silent(service string, but ...string) {
-	s.t.Helper()
-	all, err := records(s.t, s.broker, "nabat.incidents."+service)
-	require.NoError(s.t, err)
-	for _, r := range all {
-		require.Contains(s.t, but, r.Key, "%s hears of %s", service, r.Payload)
-	}
-}
-
-func schema(t *testing.T, name string) *jsonschema.Schema {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "routing/kafka/schemas", name))
-	require.NoError(t, err)
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	require.NoError(t, err)
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	require.NoError(t, c.AddResource(name, doc))
-	compiled, err := c.Compile(name)
-	require.NoError(t, err)
-	return compiled
-}
-
 func (s *tale) smsAndCallArrive() {
 	dial(s.t, s.engine.at.Listen["sip_udp"], "sms").over()
 	s.operator.see(id("incident-row", `[data-state="draft"] `) + id("origin", ""))
@@ -289,15 +193,6 @@ func (s *tale) smsAndCallArrive() {
 	s.call = s.only(s.operator.board(), s.alarm, s.sms)
 	s.stillTheSamePage()
 	s.operator.picture("sms-and-call")
-}
-
-// card opens a card of the board.
-func (p *person) card(incident string) string {
-	p.t.Helper()
-	p.click(id("incident-row", fmt.Sprintf("[data-incident=%q] a", incident)))
-	card := id("card", fmt.Sprintf("[data-incident=%q]", incident))
-	p.see(card)
-	return card + " "
 }
 
 func (s *tale) callIsSent() {
@@ -341,35 +236,6 @@ func (s *tale) smsIsClosedWithoutResponse() {
 	require.Equal(s.t, "closed", i.State)
 	require.Equal(s.t, "test", i.CloseReason)
 	require.Empty(s.t, i.Assignments)
-}
-
-// incident is what the API tells of a card.
-type incident struct {
-	ID          string `json:"id"`
-	State       string `json:"state"`
-	CloseReason string `json:"closeReason"`
-	Assignments []struct {
-		Service     string `json:"service"`
-		State       string `json:"state"`
-		OrderNumber string `json:"orderNumber"`
-	} `json:"assignments"`
-	Contacts []struct {
-		State     string `json:"state"`
-		EndReason string `json:"endReason"`
-	} `json:"contacts"`
-}
-
-func (s *tale) ask(path string, into any) {
-	s.t.Helper()
-	body, err := get(s.t, s.engine.console()+"/api/v1/"+path, s.token)
-	require.NoError(s.t, err)
-	require.NoError(s.t, json.Unmarshal(body, into))
-}
-
-func (s *tale) incident(id string) (i incident) {
-	s.t.Helper()
-	s.ask("incidents/"+id, &i)
-	return i
 }
 
 func (s *tale) operatorHangsUp() {
@@ -448,44 +314,6 @@ func (s *tale) dutyOfficerAcceptsWithOneKey() {
 		}
 	}
 	require.Equal(s.t, []string{"duty:igor"}, who)
-}
-
-// open is the board as the API tells it.
-func (s *tale) open() map[string]card {
-	s.t.Helper()
-	var list struct {
-		Items []incident `json:"items"`
-	}
-	s.ask("incidents?status=open&limit=500", &list)
-	board := map[string]card{}
-	for _, i := range list.Items {
-		c := card{State: i.State, Services: map[string]string{}}
-		for _, a := range i.Assignments {
-			c.Services[a.Service] = a.State
-		}
-		board[i.ID] = c
-	}
-	return board
-}
-
-// agree waits until a screen shows what the API tells, and every assignment has
-// gone out.
-func (s *tale) agree(p *person) map[string]card {
-	s.t.Helper()
-	return await(s.t, "the screen to show what the database holds", func() (map[string]card, error) {
-		want, seen := s.open(), p.board()
-		for _, c := range want {
-			for service, state := range c.Services {
-				if state == "added" {
-					return nil, fmt.Errorf("%s is on its way", service)
-				}
-			}
-		}
-		if fmt.Sprint(want) != fmt.Sprint(seen) {
-			return nil, fmt.Errorf("screen %v, API %v", seen, want)
-		}
-		return want, nil
-	})
 }
 
 const watchBanner = `(() => {
