@@ -5,11 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 	"nabat/dispatch"
 	"nabat/dispatch/audit"
@@ -19,11 +22,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // ledger is a journal and its cards in memory.
 type ledger struct {
+	mu     sync.Mutex
 	events []dispatch.Event
 	cards  map[dispatch.IncidentID]dispatch.Card
 }
 
 func (l *ledger) Events(_ context.Context, after int64, limit int) ([]dispatch.Event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var out []dispatch.Event
 	for _, e := range l.events {
 		if e.Seq > after && len(out) < limit {
@@ -44,6 +50,8 @@ func (l *ledger) Heads(_ context.Context, each func(dispatch.IncidentID, int, [3
 
 func (l *ledger) change(t *testing.T, id dispatch.IncidentID, d dispatch.Decide) {
 	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	c := l.cards[id]
 	c.ID = id
 	c, events, err := d(c)
@@ -96,6 +104,33 @@ func TestWholeJournalVerifies(t *testing.T) {
 	require.EqualValues(t, 20, rep.Events)
 	require.EqualValues(t, 10, rep.Incidents)
 	require.Equal(t, 2, rep.Heads)
+}
+
+// A house that was set up a minute ago verified as «broken» for its first hour:
+// the head at start covers nothing and the next came an hour later.
+func TestNewHouseIsSealedSoonAfterItsFirstLine(t *testing.T) {
+	dir := t.TempDir()
+	l := &ledger{cards: map[dispatch.IncidentID]dispatch.Card{}}
+	synctest.Test(t, func(t *testing.T) {
+		heads, err := audit.OpenHeads(dir)
+		require.NoError(t, err)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- audit.NewSealer(l, heads, zap.NewNop(), time.Hour).Run(ctx) }()
+		time.Sleep(7 * time.Minute)
+		synctest.Wait()
+		l.change(t, dispatch.NewIncidentID(), dispatch.OpenFromContact(dispatch.Contact{ID: dispatch.NewContactID(), Kind: dispatch.ContactCall, ReceivedAt: noon}))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		rep := verify(t, l, dir)
+		require.Empty(t, rep.Broken)
+		require.Equal(t, 1, rep.Heads)
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		require.Equal(t, 1, verify(t, l, dir).Heads, "no news, no head")
+		stop()
+		require.NoError(t, <-done)
+	})
 }
 
 func TestErasedDataKeepTheChain(t *testing.T) {

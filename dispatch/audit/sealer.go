@@ -17,6 +17,10 @@ type Journal interface {
 const (
 	chunk    = 1000             // lines read at once
 	lastSeal = 10 * time.Second // bounds the head that is signed at the stop
+	// firstLook is how often a sealer without any head looks for the first line:
+	// until there is a head, a new house cannot be told from one whose heads were
+	// taken away, and verification fails.
+	firstLook = 10 * time.Second
 )
 
 // Sealer signs heads while the engine runs.
@@ -28,26 +32,35 @@ type Sealer struct {
 }
 
 // NewSealer builds a sealer that signs a head every so often, if there is
-// something new, besides one at start and one at the end.
+// something new, besides one at start, one soon after the first line of all, and
+// one at the end.
 func NewSealer(j Journal, heads *Heads, log *zap.Logger, every time.Duration) *Sealer {
 	return &Sealer{journal: j, heads: heads, log: log.Named("dispatch.audit"), every: every}
 }
 
 // Run signs until ctx ends, then once more, within lastSeal.
 func (s *Sealer) Run(ctx context.Context) error {
-	tick := time.NewTicker(s.every)
-	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		if err := s.Seal(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("cannot sign the journal's head", zap.Error(err))
-		}
 		select {
-		case <-tick.C:
+		case <-timer.C:
+			if err := s.Seal(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("cannot sign the journal's head", zap.Error(err))
+			}
+			timer.Reset(s.pause())
 		case <-ctx.Done():
 			s.sealLast(context.WithoutCancel(ctx))
 			return nil
 		}
 	}
+}
+
+func (s *Sealer) pause() time.Duration {
+	if heads, err := s.heads.Read(); err == nil && len(heads) == 0 {
+		return min(s.every, firstLook)
+	}
+	return s.every
 }
 
 func (s *Sealer) sealLast(ctx context.Context) {
