@@ -51,7 +51,7 @@ run: setup build ## set up, build, and show a living city (SPEED=10 for more)
 
 test: setup-test bundle ## every test, with the race detector; no default port is used
 	npm --silent --prefix $(WEB) run check
-	$(GOTEST) -race $(PKG)
+	NABAT_REQUIRE_PEERS=1 $(GOTEST) -race $(PKG)
 
 race: ## Go tests of PKG with the race detector, without set-up
 	$(GOTEST) -race $(PKG)
