@@ -48,7 +48,8 @@ func program(t *testing.T) string {
 		return *ready
 	}
 	built.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "nabat-built-"); built.err != nil {
+		built.dir, built.err = os.MkdirTemp("", "nabat-built-") //nolint:usetesting // the whole process needs it
+		if built.err != nil {
 			return
 		}
 		built.path = filepath.Join(built.dir, "nabat")
@@ -86,9 +87,9 @@ type engine struct {
 func newHouse(t *testing.T, settings string) *house {
 	t.Helper()
 	// Short, and open to the user who runs PostgreSQL for a root engine.
-	base, err := os.MkdirTemp("", "nbk")
+	base, err := os.MkdirTemp("", "nbk") //nolint:usetesting // see above
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(base, 0o755)) //nolint:gosec // see above
+	require.NoError(t, os.Chmod(base, 0o755))
 	h := &house{t: t, bin: program(t), data: filepath.Join(base, "d"), settings: settings, rtp: rtpPorts(t)}
 	h.log, err = os.Create(filepath.Join(base, "engine.log"))
 	require.NoError(t, err)
@@ -170,13 +171,9 @@ func (e *engine) listening() error {
 			return false, fmt.Errorf("the engine ended by itself: %w\n%s", e.err, e.h.tail())
 		default:
 		}
-		text, err := os.ReadFile(filepath.Join(e.h.data, "run.json"))
-		if err != nil {
-			return false, nil //nolint:nilerr // not written yet
-		}
-		var r datadir.Run
-		if json.Unmarshal(text, &r) != nil || r.PID != e.cmd.Process.Pid {
-			return false, nil // of an earlier life
+		r := e.h.described()
+		if r.PID != e.cmd.Process.Pid {
+			return false, nil // nobody's yet, or of an earlier life
 		}
 		e.run, e.up = r, time.Since(began)
 		return true, nil
@@ -185,6 +182,15 @@ func (e *engine) listening() error {
 		return fmt.Errorf("wait for the engine: %w", err)
 	}
 	return nil
+}
+
+// described is what run.json says; nothing while it is not there.
+func (h *house) described() (r datadir.Run) {
+	text, err := os.ReadFile(filepath.Join(h.data, "run.json"))
+	if err != nil || json.Unmarshal(text, &r) != nil {
+		return datadir.Run{}
+	}
+	return r
 }
 
 // serving waits until the engine says that it is ready.
@@ -200,7 +206,7 @@ func (e *engine) serving(ctx context.Context) error {
 		req.Close = true
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
-			return false, nil //nolint:nilerr // not yet
+			return false, nil // not yet
 		}
 		defer res.Body.Close()
 		return res.StatusCode == http.StatusOK, nil
