@@ -117,6 +117,15 @@ func (l *Lease) take(ctx context.Context) (bool, error) {
 	return tag.RowsAffected() == 1, nil
 }
 
+// Inherit frees the lease of a run that died, so that nobody waits for it to run
+// out. The caller must know that no other node works on this database.
+func (l *Lease) Inherit(ctx context.Context) error {
+	if _, err := l.pool.Exec(ctx, `DELETE FROM leases WHERE name = $1`, l.name); err != nil {
+		return fmt.Errorf("inherit lease %s: %w", l.name, err)
+	}
+	return nil
+}
+
 func (l *Lease) giveBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

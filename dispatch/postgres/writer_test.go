@@ -346,3 +346,18 @@ func TestLeaseHasOneHolder(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
+
+// A run that was killed gave nothing back, and nobody else can be there.
+func TestLeaseOfADeadRunIsInherited(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	_, err := b.pool.Exec(t.Context(), `INSERT INTO leases (name, holder, until) VALUES ('relay', $1, now() + interval '1 day')`, dispatch.NewRunID())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l := postgres.NewLease(b.pool, zaptest.NewLogger(t), "relay", dispatch.NewRunID(), time.Minute)
+	require.NoError(t, l.Inherit(ctx))
+	held := false
+	require.NoError(t, l.Run(ctx, func(context.Context) error { held = true; cancel(); return nil }))
+	require.True(t, held)
+}

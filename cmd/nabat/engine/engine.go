@@ -66,6 +66,9 @@ type Options struct {
 	// Durable is asked by /readyz whether the database flushes before it answers.
 	// Nil skips the question.
 	Durable func(context.Context) error
+	// Alone says that no other node can work on this database: what an earlier run
+	// held is nobody's.
+	Alone bool
 	// NoNotify keeps the engine from waiting in a database socket, which would
 	// freeze virtual time; readers then wake by this process's commits and polling.
 	NoNotify bool

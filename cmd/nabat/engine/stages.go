@@ -85,6 +85,12 @@ func (e *Engine) runRelay(ctx context.Context) error {
 		return nil //nolint:nilerr // only the end of ctx ends the trying
 	}
 	lease := postgres.NewLease(e.pool, e.log, "relay", e.run, leaseTerm)
+	if e.o.Alone {
+		// After a crash incidents must not wait until a dead run's lease is over.
+		if err := lease.Inherit(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("the lease of an earlier run must run out first", zap.Error(err))
+		}
+	}
 	return together(ctx,
 		func(ctx context.Context) error { return lease.Run(ctx, e.relay.Run) },
 		e.replies.Run,
