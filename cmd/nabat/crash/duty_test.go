@@ -67,7 +67,6 @@ func (d *duty) work(l *life) {
 	for l.ctx.Err() == nil {
 		fetches := cl.PollRecords(l.ctx, 500)
 		fetches.EachRecord(func(r *kgo.Record) { d.answer(l.ctx, cl, r) })
-		l.heard.Add(int64(fetches.NumRecords()))
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -76,7 +75,12 @@ func (d *duty) work(l *life) {
 			return
 		}
 		d.mu.Lock()
-		fetches.EachRecord(func(r *kgo.Record) { d.at[r.Topic][r.Partition] = r.Offset + 1 })
+		fetches.EachRecord(func(r *kgo.Record) {
+			if r.Offset >= d.at[r.Topic][r.Partition] { // not of an earlier life
+				d.at[r.Topic][r.Partition] = r.Offset + 1
+				l.heard.Add(1)
+			}
+		})
 		d.mu.Unlock()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ type life struct {
 	over  context.CancelFunc
 	sip   *sipwire.Endpoint
 	acks  atomic.Int64
-	heard atomic.Int64 // records that services read
+	heard atomic.Int64 // records that services read for the first time
 	first chan struct{}
 	parts sync.WaitGroup
 }
@@ -149,6 +150,15 @@ func (o *outside) living(ctx context.Context, n int) *life {
 		case <-changed:
 		}
 	}
+}
+
+// unheard loses some of the answers on their way back, and more of them in the
+// moments before a kill.
+func (o *outside) unheard(rng *rand.Rand) bool {
+	if o.pace.Load() == 0 {
+		return rng.IntN(4) == 0
+	}
+	return rng.IntN(40) == 0
 }
 
 // calm lets everybody finish what they have begun, calls whatever must be
