@@ -57,9 +57,6 @@ func measureAlarms(ctx context.Context, p plan, e *engine, r *report, say func(s
 	if _, err := e.db.pool.Exec(ctx, `CREATE TABLE bench_notifications_all PARTITION OF bench_notifications FOR VALUES FROM (MINVALUE) TO (MAXVALUE)`); err != nil {
 		return err
 	}
-	if a.Writers, err = e.db.count(ctx, `SELECT count(*) FROM writers`); err != nil {
-		return err
-	}
 	tcp, err := openFleet(ctx, "tcp", e.Listen["alarms_tcp"], p.conns, origin{}, e.accounts)
 	if err != nil {
 		return err
@@ -71,6 +68,10 @@ func measureAlarms(ctx context.Context, p plan, e *engine, r *report, say func(s
 		return err
 	}
 	a.Alarms += warm.alarms
+	// Each writer of the engine has its row once it has worked.
+	if a.Writers, err = e.db.count(ctx, `SELECT count(*) FROM writers`); err != nil {
+		return err
+	}
 	if m.rows, err = e.db.sample(ctx, `SELECT * FROM notifications ORDER BY received_at DESC LIMIT 5000`); err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 		if err := m.settle(ctx); err != nil {
 			return err
 		}
-		before, err := m.e.metrics(ctx)
+		units, commits, err := m.e.batches(ctx)
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 		if err != nil {
 			return err
 		}
-		after, err := m.e.metrics(ctx)
+		unitsAfter, commitsAfter, err := m.e.batches(ctx)
 		if err != nil {
 			return err
 		}
@@ -138,8 +139,7 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 		}
 		m.a.Behind = max(m.a.Behind, behind)
 		rate := sl.perSecond * (1 - float64(repeats)/float64(max(sl.acked, 1)))
-		batch := (after["nabat_writer_batch_units_sum"] - before["nabat_writer_batch_units_sum"]) /
-			max(1, after["nabat_writer_batch_units_count"]-before["nabat_writer_batch_units_count"])
+		batch := (unitsAfter - units) / max(1, commitsAfter-commits)
 		took = append(took, sl.took...)
 		m.a.Alarms += sl.alarms
 		into.Again += sl.again

@@ -45,7 +45,7 @@ func startEngine(ctx context.Context, p plan, say func(string, ...any)) (_ *engi
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, e.stop())
+			err = errors.Join(err, e.stop(err))
 		}
 	}()
 	// PostgreSQL runs as another user when we are root, and must reach its files.
@@ -151,7 +151,14 @@ func (e *engine) get(ctx context.Context, path string) ([]byte, error) {
 	return []byte(text.String()), err
 }
 
-// metric sums the series of a name.
+// batches tells how many units the engine's writers have committed, and in how
+// many transactions.
+func (e *engine) batches(ctx context.Context) (units, transactions float64, err error) {
+	m, err := e.metrics(ctx)
+	return m["nabat_writer_batch_units_sum"], m["nabat_writer_batch_units_count"], err
+}
+
+// metrics sums the series of each name.
 func (e *engine) metrics(ctx context.Context) (map[string]float64, error) {
 	text, err := e.get(ctx, "/metrics")
 	if err != nil {
@@ -174,8 +181,9 @@ func (e *engine) metrics(ctx context.Context) (map[string]float64, error) {
 	return sums, nil
 }
 
-// stop ends the engine in order and removes what it wrote.
-func (e *engine) stop() (err error) {
+// stop ends the engine in order, and removes what it wrote unless something
+// went wrong before.
+func (e *engine) stop(before error) (err error) {
 	if e.db != nil {
 		e.db.close()
 	}
@@ -190,6 +198,9 @@ func (e *engine) stop() (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("stop the engine: %w; its files stay in %s; its log ends:\n%s", err, e.dir, tail(e.logFile()))
+	}
+	if before != nil {
+		return fmt.Errorf("the engine's files stay in %s", e.dir)
 	}
 	return os.RemoveAll(e.dir)
 }

@@ -109,7 +109,12 @@ func measure(ctx context.Context, p plan, errs io.Writer) (r *report, err error)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, e.stop()) }()
+	defer func() {
+		if err == nil && len(r.Problems) > 0 {
+			err = errors.New("something is wrong, see above")
+		}
+		err = errors.Join(err, e.stop(err))
+	}()
 	if r.Machine.PostgreSQL, err = e.db.version(ctx); err != nil {
 		return r, err
 	}

@@ -166,23 +166,25 @@ func digits(dst []byte, n, width int) []byte {
 	return dst
 }
 
-// Patience of a panel: how long for an answer, and how often over UDP.
+// Patience: over UDP that of a panel, which sends again; over TCP longer than the
+// engine's own bounds, so that a stall shows as a late answer.
 const (
-	answerWithin = 5 * time.Second
-	datagrams    = 4
+	datagramWithin = 5 * time.Second
+	datagrams      = 6
+	streamWithin   = 40 * time.Second
 )
 
 // exchange sends the frame until its answer has come.
 func (s *sender) exchange(udp bool) error {
-	tries := 1
+	tries, patience := 1, streamWithin
 	if udp {
-		tries = datagrams
+		tries, patience = datagrams, datagramWithin
 	}
 	for try := range tries {
 		if try > 0 {
 			s.tries++
 		}
-		if err := s.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		if err := s.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
 		if _, err := s.conn.Write(s.frame); err != nil {

@@ -105,5 +105,3 @@ func (k *kafkaFigures) print(t io.Writer) {
 	row(t, "одна запись в Kafka", "one produce-and-wait", "%s", k.Produce)
 	row(t, "вместе", "both", "p50 %.1f  p99 %.1f ms", k.FloorP50, k.FloorP99)
 }
-
-func (c *callFigures) print(io.Writer) {}
