@@ -100,7 +100,7 @@ type CardContacts interface {
 // HangUp ends a live call. It returns when the leg is told to end; that it has
 // ended comes by the journal.
 type HangUp interface {
-	HangUp(ctx context.Context, id dispatch.ContactID) error
+	HangUp(ctx context.Context, id dispatch.ContactID, by dispatch.Actor) error
 }
 
 // clerk carries out commands.
@@ -187,7 +187,7 @@ func (k *clerk) carry(ctx context.Context, p Person, c Command) *Fault {
 	}
 	decide := k.decide(p, c)
 	if c.Kind == KindHangUp {
-		if f := k.endCall(ctx, incident); f != nil {
+		if f := k.endCall(ctx, incident, p.Actor()); f != nil {
 			return f
 		}
 	}
@@ -328,7 +328,7 @@ func (f *Form) form() dispatch.Form {
 }
 
 // endCall hangs up the card's live call. None is fine: it has ended by itself.
-func (k *clerk) endCall(ctx context.Context, id dispatch.IncidentID) *Fault {
+func (k *clerk) endCall(ctx context.Context, id dispatch.IncidentID, by dispatch.Actor) *Fault {
 	if k.hangUp == nil {
 		return &Fault{Code: CodeUnavailable, RU: "Телефония не подключена", EN: "There is no telephony here"}
 	}
@@ -340,7 +340,7 @@ func (k *clerk) endCall(ctx context.Context, id dispatch.IncidentID) *Fault {
 		if ct.Kind != dispatch.ContactCall || ct.State == dispatch.ContactEnded {
 			continue
 		}
-		if err := k.hangUp.HangUp(ctx, ct.ID); err != nil && !errors.Is(err, dispatch.ErrNotFound) {
+		if err := k.hangUp.HangUp(ctx, ct.ID, by); err != nil && !errors.Is(err, dispatch.ErrNotFound) {
 			return k.fault("hang up", err)
 		}
 	}

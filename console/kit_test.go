@@ -61,7 +61,7 @@ type hangUps struct {
 	ids []dispatch.ContactID
 }
 
-func (h *hangUps) HangUp(_ context.Context, id dispatch.ContactID) error {
+func (h *hangUps) HangUp(_ context.Context, id dispatch.ContactID, _ dispatch.Actor) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ids = append(h.ids, id)

@@ -217,12 +217,13 @@ func TestRepeatedInviteMakesNoSecondCard(t *testing.T) {
 		require.Equal(t, dispatch.ContactAnswered, after.State)
 		require.NotEqual(t, before.Run, after.Run)
 		require.Equal(t, r.gw.cfg.Run, after.Run)
-		require.NoError(t, r.gw.HangUp(t.Context(), before.ID, "the operator pressed the key"))
+		require.NoError(t, r.gw.HangUp(t.Context(), before.ID, "operator:ivanova", "the operator pressed the key"))
 		bye := r.phone.wait("BYE", time.Second)
 		r.phone.okTo(bye)
 		synctest.Wait()
 		require.Equal(t, dispatch.EndOperator, house.only(t).EndReason)
-		require.ErrorIs(t, r.gw.HangUp(t.Context(), before.ID, "again"), dispatch.ErrNotFound)
+		require.Equal(t, dispatch.Actor("operator:ivanova"), house.actors[len(house.actors)-1])
+		require.ErrorIs(t, r.gw.HangUp(t.Context(), before.ID, "operator:ivanova", "again"), dispatch.ErrNotFound)
 	})
 }
 

@@ -94,15 +94,15 @@ func New(cfg Config) (*Gateway, error) {
 }
 
 // HangUp ends a live call from the house: BYE, and the contact ended with
-// EndOperator. It returns when the call has taken the order; dispatch.ErrNotFound
-// when this process holds no such call. reason is for the log.
-func (g *Gateway) HangUp(ctx context.Context, id dispatch.ContactID, reason string) error {
+// EndOperator by whoever gave the order. It returns when the call has taken it;
+// dispatch.ErrNotFound when this process holds no such call. reason is for the log.
+func (g *Gateway) HangUp(ctx context.Context, id dispatch.ContactID, by dispatch.Actor, reason string) error {
 	c := g.table.byContact(id)
 	if c == nil {
 		return fmt.Errorf("hang up contact %s: %w", id, dispatch.ErrNotFound)
 	}
 	select {
-	case c.house <- sip.HangUp:
+	case c.house <- by:
 		c.log.Info("hung up by the house", zap.String("reason", reason))
 		return nil
 	case <-c.gone:

@@ -66,18 +66,19 @@ type call struct {
 	tag     string
 	by      dispatch.Actor
 
-	house     chan sip.Event // from HangUp
-	inbox     chan inbound   // requests within the dialog
-	cancelled chan struct{}  // the caller's CANCEL
-	cancel    func()         // closes it, once; called under the transaction's lock
-	slow      chan struct{}  // the first attempt to store failed
-	facts     chan fact      // to the recorder
+	house     chan dispatch.Actor // who hangs up, from HangUp
+	inbox     chan inbound        // requests within the dialog
+	cancelled chan struct{}       // the caller's CANCEL
+	cancel    func()              // closes it, once; called under the transaction's lock
+	slow      chan struct{}       // the first attempt to store failed
+	facts     chan fact           // to the recorder
 	stored    chan dispatch.Contact
 	recorded  chan struct{} // closed when the recorder has gone
 	gone      chan struct{} // closed when serve has returned
 
 	// state
 	leg       sip.Leg
+	ender     dispatch.Actor // who hung up at a console
 	remote    media.Remote
 	offerless bool // the caller left the offer to us
 	session   *media.Session
@@ -107,7 +108,7 @@ const (
 func (ln *line) newCall(req *gosip.Request, r sip.Request, tx gosip.ServerTransaction, body []byte) *call {
 	c := &call{
 		ln: ln, req: req, r: r, tx: tx, tag: ln.hash.tag(dialogKey(req)),
-		house: make(chan sip.Event), inbox: make(chan inbound), cancelled: make(chan struct{}),
+		house: make(chan dispatch.Actor), inbox: make(chan inbound), cancelled: make(chan struct{}),
 		slow: make(chan struct{}, 1), stored: make(chan dispatch.Contact, 1),
 		facts:    make(chan fact, 2), // answered and ended, never more
 		recorded: make(chan struct{}), gone: make(chan struct{}),
@@ -205,8 +206,9 @@ func (c *call) loop(ctx, hard context.Context) {
 			c.placed = true
 			c.ln.met.answered.Inc()
 			c.answer(hard)
-		case e := <-c.house:
-			c.on(hard, e)
+		case by := <-c.house:
+			c.ender = by
+			c.on(hard, sip.HangUp)
 		case m := <-c.inbox:
 			c.within(hard, m)
 			close(m.done)
@@ -276,8 +278,11 @@ func reasonPhrase(status int) string {
 func (c *call) noteEnd(why dispatch.EndReason, callback bool) {
 	c.told = true
 	by := dispatch.System
-	if why == dispatch.EndCallerHungUp || why == dispatch.EndCancelled {
+	switch {
+	case why == dispatch.EndCallerHungUp, why == dispatch.EndCancelled:
 		by = c.by
+	case why == dispatch.EndOperator && c.ender != "":
+		by = c.ender
 	}
 	c.facts <- fact{dispatch.Progress{State: dispatch.ContactEnded, At: moment(), Reason: why, CallbackDue: callback}, by}
 	close(c.facts)

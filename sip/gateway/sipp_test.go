@@ -249,7 +249,7 @@ func TestOperatorHangsUpOnSipp(t *testing.T) {
 				for t.Context().Err() == nil {
 					all := house.all()
 					if len(all) == 1 && all[0].State == dispatch.ContactAnswered {
-						ended <- gw.HangUp(t.Context(), all[0].ID, "test")
+						ended <- gw.HangUp(t.Context(), all[0].ID, "operator:ivanova", "test")
 						return
 					}
 					time.Sleep(5 * time.Millisecond)

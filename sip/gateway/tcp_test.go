@@ -94,7 +94,7 @@ func TestTCPInPiecesAndItsContact(t *testing.T) {
 		"\r\nCall-ID: tcp\r\nCSeq: 1 ACK\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: " +
 		strconv.Itoa(len(answer)) + "\r\n\r\n" + answer)
 	require.Eventually(t, func() bool { return house.only(t).State == dispatch.ContactAnswered }, 10*time.Second, time.Millisecond)
-	require.NoError(t, gw.HangUp(t.Context(), house.only(t).ID, "test"))
+	require.NoError(t, gw.HangUp(t.Context(), house.only(t).ID, "operator:ivanova", "test"))
 	bye := k.wait("BYE sip:anna@127.0.0.1:9;transport=tcp")
 	require.Contains(t, header(bye, "Via"), "SIP/2.0/TCP "+gw.tcp)
 	k.send(okFor(bye))
@@ -192,7 +192,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	}
 	gw, err := New(good)
 	require.NoError(t, err)
-	require.ErrorIs(t, gw.HangUp(t.Context(), dispatch.NewContactID(), ""), dispatch.ErrNotFound)
+	require.ErrorIs(t, gw.HangUp(t.Context(), dispatch.NewContactID(), "operator:ivanova", ""), dispatch.ErrNotFound)
 }
 
 // Bound to every address we must not announce «0.0.0.0» to anybody.

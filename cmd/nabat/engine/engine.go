@@ -274,6 +274,6 @@ func (e *Engine) buildConsole(context.Context) error {
 // hangUp is the telephone line as the console wants it.
 type hangUp struct{ line *gateway.Gateway }
 
-func (h hangUp) HangUp(ctx context.Context, id dispatch.ContactID) error {
-	return h.line.HangUp(ctx, id, "ended at a console")
+func (h hangUp) HangUp(ctx context.Context, id dispatch.ContactID, by dispatch.Actor) error {
+	return h.line.HangUp(ctx, id, by, "ended at a console")
 }

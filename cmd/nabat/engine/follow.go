@@ -49,9 +49,11 @@ func (e *Engine) hangUpAfter(ctx context.Context, at int64) (int64, error) {
 			return at, err
 		}
 		var ended []dispatch.IncidentID
+		by := map[dispatch.IncidentID]dispatch.Actor{}
 		for _, ev := range events {
 			if ev.Kind == dispatch.EventClosed || ev.Kind == dispatch.EventCancelled {
 				ended = append(ended, ev.Incident)
+				by[ev.Incident] = ev.Actor
 			}
 		}
 		if len(ended) > 0 {
@@ -63,7 +65,7 @@ func (e *Engine) hangUpAfter(ctx context.Context, at int64) (int64, error) {
 				if c.State == dispatch.ContactEnded {
 					continue
 				}
-				err := e.line.HangUp(ctx, c.ID, "its card was closed")
+				err := e.line.HangUp(ctx, c.ID, by[c.Incident], "its card was closed")
 				if err != nil && !errors.Is(err, dispatch.ErrNotFound) {
 					e.log.Warn("cannot end the call of a closed card", zap.Stringer("contact", c.ID), zap.Error(err))
 				}
