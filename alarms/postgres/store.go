@@ -28,23 +28,20 @@ type Store struct {
 // NewStore builds a store.
 func NewStore(pool *pgxpool.Pool, writer Writer) *Store { return &Store{pool, writer} }
 
-var notifications = &journal.Table{
-	Name: "notifications",
-	Columns: []string{
-		"id", "received_at", "occurred_at", "account", "panel_id", "facility_id", "protocol", "class", "condition",
-		"code", "area", "zone", "user_no", "text", "raw", "peer", "seq", "duplicate", "dedup_key", "incident_id", "why",
-	},
-}
+var notifications = journal.NewTable("notifications",
+	"id", "received_at", "occurred_at", "account", "panel_id", "facility_id", "protocol", "class", "condition",
+	"code", "area", "zone", "user_no", "text", "raw", "peer", "seq", "duplicate", "dedup_key", "incident_id", "why",
+)
 
 // Save commits rows and what they do to a card.
 func (s *Store) Save(ctx context.Context, c alarms.Change) error {
-	values := make([][]any, len(c.Rows))
+	rows := journal.NewRows(notifications, len(c.Rows))
 	for i := range c.Rows {
-		values[i] = row(&c.Rows[i])
+		write(rows, &c.Rows[i])
 	}
 	_, err := s.writer.Do(ctx, journal.Unit{
 		Key: c.Key, Incident: c.Incident, New: c.New, Decide: c.Decide,
-		Rows: []journal.Rows{{Table: notifications, Values: values}},
+		Rows: []*journal.Rows{rows},
 	})
 	if journal.IsUnique(err, "") {
 		// Ids are random: only our own earlier attempt can have written this one.
@@ -53,15 +50,30 @@ func (s *Store) Save(ctx context.Context, c alarms.Change) error {
 	return err
 }
 
-func row(n *alarms.Notification) []any {
-	var occurred any
-	if !n.OccurredAt.IsZero() {
-		occurred = n.OccurredAt
-	}
-	return []any{
-		n.ID, n.ReceivedAt, occurred, n.Account, n.Panel.Ptr(), n.Facility.Ptr(), n.Protocol, string(n.Class), string(n.Condition),
-		n.Code, n.Area, n.Zone, n.User, n.Text, []byte(n.Raw), n.Peer, n.Seq, n.Duplicate, n.DedupKey, n.Incident.Ptr(), n.Why,
-	}
+// write appends a notification, its fields in the order of the table's columns.
+func write(r *journal.Rows, n *alarms.Notification) {
+	r.Row()
+	r.UUID(n.ID)
+	r.Time(n.ReceivedAt)
+	r.Time(n.OccurredAt)
+	r.Text(n.Account)
+	r.UUID(n.Panel)
+	r.UUID(n.Facility)
+	r.Text(n.Protocol)
+	r.Text(string(n.Class))
+	r.Text(string(n.Condition))
+	r.Text(n.Code)
+	r.Text(n.Area)
+	r.Text(n.Zone)
+	r.Text(n.User)
+	r.Text(n.Text)
+	r.Text(n.Raw)
+	r.Text(n.Peer)
+	r.Text(n.Seq)
+	r.Bool(n.Duplicate)
+	r.Text(n.DedupKey)
+	r.UUID(n.Incident)
+	r.Text(n.Why)
 }
 
 // IncidentOf tells which card a stored notification is on; zero for none.

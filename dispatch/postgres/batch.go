@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"nabat/dispatch"
 )
 
@@ -39,42 +40,57 @@ type locked struct {
 	events []dispatch.Event
 }
 
+// run is the transaction in three round trips: begin and lock, COPY, write and
+// commit. While one of them is under way everybody whose unit is in the batch
+// waits, so a round trip less is felt by all. Only units with a Then, which want
+// a pgx.Tx to write with, cost more.
 func (b *batch) run(ctx context.Context) (err error) {
-	tx, err := b.conn.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+	var tx pgx.Tx
+	if slices.ContainsFunc(b.jobs, func(j *job) bool { return j.unit.Then != nil }) {
+		if tx, err = b.conn.Begin(ctx); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
 	}
 	defer func() {
-		if err == nil {
+		if err == nil || b.conn.IsClosed() || b.committing {
 			return
 		}
-		if b.conn.IsClosed() || b.committing {
-			return
-		}
-		if rbErr := tx.Rollback(ctx); rbErr != nil {
+		if _, rbErr := b.conn.Exec(ctx, `ROLLBACK`); rbErr != nil {
 			err = errors.Join(err, rbErr)
 		}
 	}()
-	if err := b.prepare(ctx, tx); err != nil {
+	if err := b.prepare(ctx, tx == nil); err != nil {
 		return err
 	}
 	b.decide()
-	if err := b.write(ctx, tx); err != nil {
+	if err := b.copyRows(ctx); err != nil {
 		return err
 	}
-	return b.finish(ctx, tx)
+	var p pgx.Batch
+	b.queueCards(&p)
+	if tx != nil {
+		if err := b.then(ctx, tx, &p); err != nil {
+			return err
+		}
+		p = pgx.Batch{}
+	}
+	return b.finish(ctx, &p)
 }
 
-// prepare marks the batch, inserts its contacts, draws numbers for new cards and
-// locks the cards that exist, all in one round trip.
-func (b *batch) prepare(ctx context.Context, tx pgx.Tx) error {
+// prepare begins the transaction unless that is done, marks the batch, inserts
+// its contacts, draws numbers for new cards and locks the cards that exist, all
+// in one round trip.
+func (b *batch) prepare(ctx context.Context, begin bool) error {
 	var p pgx.Batch
+	if begin {
+		p.Queue(`BEGIN`)
+	}
 	// First of all, so that whoever looks up a lost commit waits for its end.
 	p.Queue(`UPDATE writers SET batch = $2, at = now() WHERE id = $1`, b.loop.id, b.loop.batch)
 	b.queueContacts(&p)
 	fresh := b.queueNumbers(&p)
 	b.queueLocks(&p)
-	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+	if err := b.conn.SendBatch(ctx, &p).Close(); err != nil {
 		return fmt.Errorf("lock cards: %w", err)
 	}
 	if len(b.numbers) != fresh {
@@ -255,19 +271,19 @@ func safely(d dispatch.Decide, c dispatch.Card) (after dispatch.Card, events []d
 	return d(c)
 }
 
-// write stores everything but the events.
-func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
-	var p pgx.Batch
-	queueIncidents(&p, b.order)
-	queueAssignments(&p, b.order)
-	b.queueProgress(&p)
+// queueCards writes what the decisions changed, but for the events.
+func (b *batch) queueCards(p *pgx.Batch) {
+	queueIncidents(p, b.order)
+	queueAssignments(p, b.order)
+	b.queueProgress(p)
+}
+
+// then stores the cards and lets the units write on.
+func (b *batch) then(ctx context.Context, tx pgx.Tx, p *pgx.Batch) error {
 	if p.Len() > 0 {
-		if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+		if err := b.conn.SendBatch(ctx, p).Close(); err != nil {
 			return fmt.Errorf("write cards: %w", err)
 		}
-	}
-	if err := b.copyRows(ctx, tx); err != nil {
-		return err
 	}
 	for _, j := range b.jobs {
 		if j.failed != nil || j.unit.Then == nil {
@@ -329,47 +345,23 @@ func (b *batch) queueProgress(p *pgx.Batch) {
 	}
 }
 
-func (b *batch) copyRows(ctx context.Context, tx pgx.Tx) error {
-	var tables []*Table
-	rows := map[*Table][][]any{}
-	for _, j := range b.jobs {
-		if j.failed != nil {
-			continue
-		}
-		for _, r := range j.unit.Rows {
-			if _, seen := rows[r.Table]; !seen {
-				tables = append(tables, r.Table)
-			}
-			rows[r.Table] = append(rows[r.Table], r.Values...)
-		}
-	}
-	for _, t := range tables {
-		if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.Name}, t.Columns, pgx.CopyFromRows(rows[t])); err != nil {
-			return fmt.Errorf("copy into %s: %w", t.Name, err)
-		}
-	}
-	return nil
-}
-
 // finish writes the events, which takes the journal's lock, and commits in the
 // same round trip, so that the lock is held as short as can be.
-func (b *batch) finish(ctx context.Context, tx pgx.Tx) error {
-	var p pgx.Batch
-	b.wroteEvents = queueEvents(&p, b.order)
-	if !b.wroteEvents {
-		b.committing = true
-		if err := tx.Commit(ctx); err != nil {
-			return fmt.Errorf("commit: %w", err)
+func (b *batch) finish(ctx context.Context, p *pgx.Batch) error {
+	b.wroteEvents = queueEvents(p, b.order)
+	p.Queue(`COMMIT`).Exec(func(tag pgconn.CommandTag) error {
+		// A transaction that failed unnoticed ends so, without an error.
+		if tag.String() == "ROLLBACK" {
+			return pgx.ErrTxCommitRollback
 		}
 		return nil
-	}
-	p.Queue(`COMMIT`)
+	})
 	b.committing = true
-	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+	if err := b.conn.SendBatch(ctx, p).Close(); err != nil {
 		if refused(err) && !b.conn.IsClosed() {
-			b.committing = false // an event was refused: COMMIT was never run
+			b.committing = false // something was refused: COMMIT was never run
 		}
-		return fmt.Errorf("write events: %w", err)
+		return fmt.Errorf("write and commit: %w", err)
 	}
 	return nil
 }

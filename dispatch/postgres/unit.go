@@ -7,18 +7,6 @@ import (
 	"nabat/dispatch"
 )
 
-// Table is where Rows go. One Table value per table: batches gather by pointer.
-type Table struct {
-	Name    string
-	Columns []string
-}
-
-// Rows are appended to a table with COPY, once per table and batch.
-type Rows struct {
-	Table  *Table
-	Values [][]any
-}
-
 // Unit is one caller's work. Concurrent units share a transaction.
 type Unit struct {
 	// Key keeps order: units of one key go to the same loop, first come first
@@ -40,7 +28,7 @@ type Unit struct {
 
 	// Rows and Then are for tables of other packages, in the same transaction.
 	// After dispatch.ErrUnchanged from Decide they still happen.
-	Rows []Rows
+	Rows []*Rows
 	Then func(ctx context.Context, tx pgx.Tx, card dispatch.Card) error
 }
 
