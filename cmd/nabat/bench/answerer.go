@@ -31,6 +31,7 @@ func answerCalls() error {
 	if err != nil {
 		return err
 	}
+	_ = pc.(*net.UDPConn).SetReadBuffer(4 << 20) // as the engine's
 	contact := gosip.NewHeader("Contact", "<sip:112@"+pc.LocalAddr().String()+">")
 	sdp := []byte("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n")
 	srv.OnInvite(func(req *gosip.Request, tx gosip.ServerTransaction) {

@@ -29,9 +29,11 @@ func respond() error {
 	if err != nil {
 		return err
 	}
+	udp := pc.(*net.UDPConn)
+	_ = udp.SetReadBuffer(4 << 20) // as the engine's
 	fmt.Println(ln.Addr(), pc.LocalAddr())
 	for range 2 {
-		go respondUDP(pc.(*net.UDPConn))
+		go respondUDP(udp)
 	}
 	go func() {
 		for {
