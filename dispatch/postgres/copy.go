@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,14 +20,12 @@ type Table struct {
 
 // NewTable names a table and the columns that its rows have, in their order.
 func NewTable(name string, columns ...string) *Table {
-	sql := "COPY " + pgx.Identifier{name}.Sanitize() + " ("
+	quoted := make([]string, len(columns))
 	for i, c := range columns {
-		if i > 0 {
-			sql += ", "
-		}
-		sql += pgx.Identifier{c}.Sanitize()
+		quoted[i] = pgx.Identifier{c}.Sanitize()
 	}
-	return &Table{name: name, columns: len(columns), copy: sql + ") FROM STDIN (FORMAT binary)"}
+	return &Table{name: name, columns: len(columns), copy: fmt.Sprintf(
+		"COPY %s (%s) FROM STDIN (FORMAT binary)", pgx.Identifier{name}.Sanitize(), strings.Join(quoted, ", "))}
 }
 
 // Rows are appended to a table with COPY, once per table and batch. They are

@@ -7,10 +7,10 @@
 // and puts whatever waits, up to maxBatch units, in one transaction: new
 // contacts are inserted and changed cards are locked in one round trip, the pure
 // dispatch.Decide functions run in memory, then everything is written with
-// UNNEST and COPY and committed with one flush: three round trips in all. Rows of
+// COPY and UNNEST and committed with one flush: three round trips in all. Rows of
 // other packages come in COPY's binary form already, so that the loop only passes
-// octets on. There is no linger: while one
-// batch commits the next one gathers by itself.
+// octets on. There is no linger: while one batch commits the next one gathers by
+// itself.
 //
 // Each caller gets its own result. A unit whose Decide refuses costs its
 // neighbours nothing. If the database refuses the batch, it is rolled back and

@@ -58,14 +58,15 @@ func measureKafka(ctx context.Context, p plan, e *engine, r *report, say func(st
 		next += 2
 		return f
 	}
-	conns := make(chan *sender, 64)
-	for range cap(conns) {
-		f, err := openFleet(ctx, "tcp", e.Listen["alarms_tcp"], 1, origin{}, []string{"0000"})
-		if err != nil {
-			return err
-		}
-		defer f.close()
-		conns <- f.senders[0]
+	const panels = 64
+	f, err := openFleet(ctx, "tcp", e.Listen["alarms_tcp"], panels, origin{}, nil)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	conns := make(chan *sender, panels)
+	for _, s := range f.senders {
+		conns <- s
 	}
 	// The first record of all waits for topics, partitions and a lease.
 	if _, err := fireAlarms(ctx, w, conns, fire, 20, time.Second); err != nil {
@@ -283,8 +284,8 @@ func produces(ctx context.Context, brokers []string, n int) (latency, error) {
 	}
 	defer client.Close()
 	created, err := kadm.NewClient(client).CreateTopic(ctx, 1, 1, nil, topic)
-	if err = errors.Join(err, created.Err); err != nil {
-		return latency{}, err
+	if err != nil || created.Err != nil {
+		return latency{}, errors.Join(err, created.Err)
 	}
 	var took []time.Duration
 	for i := range n + 10 {

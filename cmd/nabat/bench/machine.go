@@ -22,7 +22,7 @@ type machine struct {
 func thisMachine() machine {
 	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: loadAverage(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	m.CPU = field("/proc/cpuinfo", "model name")
-	kb, _ := strconv.ParseFloat(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 64) //nolint:errcheck // not told is not known
+	kb, _ := strconv.ParseFloat(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 64)
 	m.MemoryGiB = float64(int(kb/1024/1024*10+0.5)) / 10
 	return m
 }
@@ -47,6 +47,6 @@ func loadAverage() float64 {
 		return 0
 	}
 	first, _, _ := strings.Cut(string(text), " ")
-	load, _ := strconv.ParseFloat(first, 64) //nolint:errcheck // the kernel writes a number
+	load, _ := strconv.ParseFloat(first, 64)
 	return load
 }

@@ -9,11 +9,6 @@ import (
 	"nabat/cmd/nabat/engine"
 )
 
-// burst is the room for datagrams that arrive while we are busy. The kernel's
-// default holds about 250 frames of panels, and what does not fit is lost until
-// its sender repeats, seconds later.
-const burst = 4 << 20
-
 // open binds every listener of the configuration, all or none. An empty address
 // is a listener that is off.
 func open(ctx context.Context, c config.Config) (s engine.Sockets, err error) {
