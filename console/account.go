@@ -203,7 +203,7 @@ func (a *accounts) login(ctx context.Context, login, password, remote string) (P
 
 func (a *accounts) attempt(ctx context.Context, login, password, remote string) (Person, string, error) {
 	login = strings.ToLower(strings.TrimSpace(login))
-	if len(login) > 64 || len(password) > maxPassword {
+	if len(login) > 64 || !plain(login) || len(password) > maxPassword {
 		return Person{}, "", errDenied
 	}
 	now, peer := a.now(), peerOf(remote)

@@ -8,7 +8,9 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -134,7 +136,7 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // plainQuery refuses what huma would read leniently: a query that cannot be
 // parsed, a parameter given twice, or one without a value, which would quietly
-// give the unfiltered list.
+// give the unfiltered list; and text that the database cannot hold.
 func (s *Server) plainQuery(ctx huma.Context, next func(huma.Context)) {
 	u := ctx.URL()
 	q, err := url.ParseQuery(u.RawQuery)
@@ -148,8 +150,18 @@ func (s *Server) plainQuery(ctx huma.Context, next func(huma.Context)) {
 				"The parameter must be given once and with a value: "+name)))
 			return
 		}
+		if !plain(name) || !plain(values[0]) {
+			name = strings.ToValidUTF8(strings.ReplaceAll(name, "\x00", "\ufffd"), "\ufffd")
+			refuse(ctx, problemOf(invalid(name, "Недопустимые символы в параметре: "+name, "The parameter is not valid text: "+name)))
+			return
+		}
 	}
 	next(ctx)
+}
+
+// plain says whether a text is one that PostgreSQL can hold: UTF-8 without NUL.
+func plain(text string) bool {
+	return utf8.ValidString(text) && !strings.Contains(text, "\x00")
 }
 
 // admit lets in whom the operation is for.

@@ -47,6 +47,40 @@ func TestUnknownParametersAreRefusedEverywhere(t *testing.T) {
 	}
 }
 
+// PostgreSQL holds neither NUL nor broken UTF-8: such text is the asker's mistake
+// and not our failure.
+func TestTextThatIsNoTextIsRefused(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	h := bearer(r.token("auditor"))
+	for path, field := range map[string]string{
+		"/api/v1/incidents?facility=%00":        "facility",
+		"/api/v1/incidents?facility=%FF%FE":     "facility",
+		"/api/v1/notifications?account=%00":     "account",
+		"/api/v1/notifications?facility=a%00b":  "facility",
+		"/api/v1/panels?account=%C3":            "account",
+		"/api/v1/panels?facility=%ED%A0%80":     "facility",
+		"/api/v1/contacts?cursor=%00":           "cursor",
+		"/api/v1/facilities?%FF%00=1":           "\ufffd\ufffd",
+		"/api/v1/incidents?cursor=%00&status=x": "",
+	} {
+		var p console.Problem
+		res := r.ask(http.MethodGet, path, h, nil, &p)
+		require.Equal(t, http.StatusUnprocessableEntity, res.StatusCode, path)
+		require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
+		require.Equal(t, "invalid", p.Code)
+		if field != "" {
+			require.Equal(t, field, p.Field, path)
+		}
+	}
+	for _, login := range []string{"a\x00b", "\x00"} {
+		var p console.Problem
+		res := r.ask(http.MethodPost, "/api/v1/login", nil, map[string]string{"login": login, "password": password}, &p)
+		require.Equal(t, http.StatusUnauthorized, res.StatusCode)
+		require.Equal(t, "denied", p.Code)
+	}
+}
+
 func TestNobodyComesInWithoutACredential(t *testing.T) {
 	t.Parallel()
 	r := open(t)
