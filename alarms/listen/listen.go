@@ -32,7 +32,8 @@ type Options struct {
 	FrameTimeout time.Duration
 	// WriteTimeout bounds one reply; 10 s.
 	WriteTimeout time.Duration
-	// Workers is the number of UDP workers; 256. Each has a queue of Backlog, 256.
+	// Workers is the number of UDP workers, which bounds how many datagrams may
+	// share a commit; 1,024. Each has a queue of Backlog, 64.
 	Workers, Backlog int
 }
 
@@ -52,8 +53,8 @@ func (o Options) withDefaults() Options {
 	def(&o.Pause, 400*time.Millisecond)
 	def(&o.FrameTimeout, 5*time.Second)
 	def(&o.WriteTimeout, 10*time.Second)
-	num(&o.Workers, 256)
-	num(&o.Backlog, 256)
+	num(&o.Workers, 1024)
+	num(&o.Backlog, 64)
 	return o
 }
 
