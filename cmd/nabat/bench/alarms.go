@@ -33,6 +33,8 @@ type mill struct {
 	Ratio     spread  `json:"ratio"`
 	Latency   latency `json:"latencyMs"`
 	Again     int     `json:"sentAgain"`
+	// Cost is the processor time of one alarm.
+	Cost perItem `json:"microsecondsPerAlarm"`
 }
 
 type pacedSlice struct {
@@ -112,6 +114,7 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 	}
 	defer other.close()
 	var rates, bares, copies, ceilings, ratios, batches []float64
+	var costs struct{ Engine, Database, Generator []float64 }
 	var took []time.Duration
 	for i := range m.p.slices {
 		if err := m.settle(ctx); err != nil {
@@ -121,10 +124,20 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 		if err != nil {
 			return err
 		}
+		clocks, err := m.e.spent(ctx)
+		if err != nil {
+			return err
+		}
 		sl, err := f.run(ctx, m.p.slice, 0)
 		if err != nil {
 			return err
 		}
+		clocksAfter, err := m.e.spent(ctx)
+		if err != nil {
+			return err
+		}
+		cost := clocksAfter.since(clocks, sl.acked)
+		costs.Engine, costs.Database, costs.Generator = append(costs.Engine, cost.Engine), append(costs.Database, cost.Database), append(costs.Generator, cost.Generator)
 		unitsAfter, commitsAfter, err := m.e.batches(ctx)
 		if err != nil {
 			return err
@@ -154,7 +167,7 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 		if err != nil {
 			return fmt.Errorf("bare COPY: %w", err)
 		}
-		m.say("%s %d/%d: %.0f/s, repeats %d, batch %.0f, E %.0f/s, C %.0f/s, relay behind %d", f.network, i+1, m.p.slices, rate, repeats, batch, b.perSecond, c, behind)
+		m.say("%s %d/%d: %.0f/s, repeats %d, batch %.0f, E %.0f/s, C %.0f/s, relay behind %d; %s", f.network, i+1, m.p.slices, rate, repeats, batch, b.perSecond, c, behind, cost)
 		ceiling := both(b.perSecond, c)
 		rates, bares, copies = append(rates, rate), append(bares, b.perSecond), append(copies, c)
 		ceilings, ratios, batches = append(ceilings, ceiling), append(ratios, rate/ceiling), append(batches, batch)
@@ -163,6 +176,7 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 	into.Ceiling, into.Ratio = spreadOf(ceilings...), spreadOf(ratios...)
 	into.Batch = spreadOf(batches...).Median
 	into.Latency = latencyOf(took)
+	into.Cost = perItem{spreadOf(costs.Engine...).Median, spreadOf(costs.Database...).Median, spreadOf(costs.Generator...).Median}
 	return nil
 }
 

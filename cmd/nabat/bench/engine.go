@@ -25,6 +25,8 @@ type engine struct {
 	exited    chan error
 	db        *database
 	accounts  []string
+	// postmaster is the process of the database's server, once it was looked for.
+	postmaster string
 
 	Postgres string            `json:"postgres"`
 	Kafka    []string          `json:"kafka"`

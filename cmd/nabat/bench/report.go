@@ -84,6 +84,7 @@ func (a *alarmFigures) print(t io.Writer) {
 		row(t, "потолок 1/(1/E+1/C)", "ceiling", "%s", n.m.Ceiling.rate())
 		row(t, "доля потолка", "ratio", "%s", n.m.Ratio.share())
 		row(t, "ACK на полном ходу", "ACK at full rate", "%s", n.m.Latency)
+		row(t, "время процессора на одно", "processor time of one", "%s", n.m.Cost)
 		if n.m.Again > 0 {
 			row(t, "послано повторно", "sent again", "%d", n.m.Again)
 		}
