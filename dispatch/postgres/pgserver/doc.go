@@ -12,7 +12,9 @@
 // postgres or nobody. When that user cannot walk into the data directory,
 // because a parent is closed to it, the cluster lies in
 // /var/lib/nabat/<hash of the data directory>; rights of directories that were
-// there before are never changed.
+// there before are never changed. A relocated cluster steps aside only for a
+// data directory in which no engine has worked yet; when just postgres.json was
+// lost, new passwords are set in single-user mode, wherever the cluster lies.
 //
 // Processes: the server has a process group of its own and writes to its own
 // log file, so Ctrl-C reaches only the engine, and an engine that was killed

@@ -206,6 +206,29 @@ func settle(data string) (string, error) {
 	return filepath.EvalSymlinks(abs)
 }
 
+// lockFile keeps a second server off a data directory. Every start leaves it
+// behind for good, so that it also tells a used directory from a new one.
+const lockFile = "postgres.lock"
+
+// engineLock is taken by a serving engine before it starts its server; alone it
+// says nothing about the directory's age.
+const engineLock = "nabat.lock"
+
+// untouched says whether no engine has left anything in the data directory.
+// Whatever else lies there counts as left: doubt must never cost a database.
+func untouched(data string) (bool, error) {
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if e.Name() != engineLock {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // MakeData makes a data directory if it is missing: passable, so that the
 // server's user gets through to the cluster; everything private in it is 0600.
 func MakeData(dir string) error { return mkdirPassable(dir) }

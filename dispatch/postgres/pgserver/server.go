@@ -70,7 +70,11 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := Acquire(filepath.Join(data, "postgres.lock"))
+	fresh, err := untouched(data) // before the lock file, which is a trace of us
+	if err != nil {
+		return nil, err
+	}
+	lock, err := Acquire(filepath.Join(data, lockFile))
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +84,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 			err = errors.Join(err, lock.Release())
 		}
 	}()
-	if err := s.prepare(ctx, data, o); err != nil {
+	if err := s.prepare(ctx, data, fresh, o); err != nil {
 		return nil, err
 	}
 	if err := s.launch(ctx, o); err != nil {
@@ -95,8 +99,9 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// prepare finds or makes the cluster and frees it of an earlier life.
-func (s *Server) prepare(ctx context.Context, data string, o Options) error {
+// prepare finds or makes the cluster and frees it of an earlier life. fresh says
+// that no engine has worked in the data directory before.
+func (s *Server) prepare(ctx context.Context, data string, fresh bool, o Options) (err error) {
 	p, err := findPlace(ctx, data, cmp.Or(o.RelocateRoot, relocateRoot), o.RunAs)
 	if err != nil {
 		return err
@@ -105,14 +110,21 @@ func (s *Server) prepare(ctx context.Context, data string, o Options) error {
 	if s.access, made, err = loadAccess(data); err != nil {
 		return fmt.Errorf("passwords of the database: %w", err)
 	}
+	defer func() {
+		if err != nil && made {
+			// The cluster may not have them yet: the next start makes others.
+			err = errors.Join(err, os.Remove(filepath.Join(data, AccessFile)))
+		}
+	}()
 	if p.major != 0 {
 		if err := adoptOrphan(ctx, p.pgdata(), s.log); err != nil {
 			return err
 		}
 	}
-	if p.major != 0 && made && p.relocated {
+	if p.major != 0 && made && p.relocated && fresh {
 		// The data directory was removed and made anew: the cluster belongs to
-		// the old one. Nobody's data is deleted, it steps aside.
+		// the old one. Nobody's data is deleted, it steps aside. A lost password
+		// file alone says nothing of the kind.
 		aside := p.dir + ".of-removed-data-" + time.Now().UTC().Format("20060102T150405")
 		if err := os.Rename(p.dir, aside); err != nil {
 			return err
@@ -372,7 +384,7 @@ func logSince(path string, mark int64) string {
 // and removes the directory with the database in it. It refuses one that is in
 // use (ErrLocked).
 func Discard(ctx context.Context, data string) error {
-	lock, err := Acquire(filepath.Join(data, "postgres.lock"))
+	lock, err := Acquire(filepath.Join(data, lockFile))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -255,6 +256,69 @@ func TestClosedParentMovesTheCluster(t *testing.T) {
 	aside, err := filepath.Glob(where + ".of-removed-data-*")
 	require.NoError(t, err)
 	require.Len(t, aside, 1)
+}
+
+// A lost password file is no removed data directory: the relocated database is
+// served with new passwords, whatever else of the engine is still there.
+func TestLostPasswordFileKeepsARelocatedCluster(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only a root engine relocates")
+	}
+	base := dataDir(t)
+	closed := filepath.Join(base, "closed")
+	require.NoError(t, os.Mkdir(closed, 0o700))
+	o := pgserver.Options{Data: filepath.Join(closed, "data"), RelocateRoot: filepath.Join(base, "lib")}
+	s, err := pgserver.Start(t.Context(), o)
+	require.NoError(t, err)
+	require.True(t, s.Relocated())
+	where, old := s.Dir(), s.URL()
+	conn, err := pgx.Connect(t.Context(), s.URL())
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "CREATE TABLE kept AS SELECT 7 AS n")
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+	require.NoError(t, s.Stop(t.Context()))
+
+	for _, lose := range []func() error{
+		// Only commands have worked here: nothing but the lock file is left.
+		func() error { return nil },
+		// Somebody tidied up, an engine's journal is left.
+		func() error {
+			return errors.Join(os.Mkdir(filepath.Join(o.Data, "audit"), 0o700), os.Remove(filepath.Join(o.Data, "postgres.lock")))
+		},
+	} {
+		require.NoError(t, os.Remove(filepath.Join(o.Data, pgserver.AccessFile)))
+		require.NoError(t, lose())
+		s, err = pgserver.Start(t.Context(), o)
+		require.NoError(t, err)
+		require.Equal(t, where, s.Dir())
+		require.NotEqual(t, old, s.URL())
+		require.EqualValues(t, 7, query[int32](t, s.URL(), "SELECT n FROM kept"))
+		require.NoError(t, s.Stop(t.Context()))
+	}
+	aside, err := filepath.Glob(where + ".of-removed-data-*")
+	require.NoError(t, err)
+	require.Empty(t, aside)
+}
+
+// A start that fails before the cluster has its new passwords leaves no file
+// that the next start would take for good.
+func TestPasswordsOfAFailedStartAreNotKept(t *testing.T) {
+	t.Parallel()
+	o := pgserver.Options{Data: dataDir(t)}
+	s, err := pgserver.Start(t.Context(), o)
+	require.NoError(t, err)
+	require.NoError(t, s.Stop(t.Context()))
+	file := filepath.Join(o.Data, pgserver.AccessFile)
+	require.NoError(t, os.Remove(file))
+	control := filepath.Join(s.Dir(), "cluster", "global", "pg_control")
+	require.NoError(t, os.Rename(control, control+".away"))
+	_, err = pgserver.Start(t.Context(), o)
+	require.Error(t, err)
+	require.NoFileExists(t, file)
+	require.NoError(t, os.Rename(control+".away", control))
+	start(t, o)
 }
 
 func TestOrdinaryParentKeepsTheClusterInside(t *testing.T) {
