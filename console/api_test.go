@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -175,6 +176,61 @@ func TestCursorOfAnotherListIsRefused(t *testing.T) {
 	var p console.Problem
 	require.Equal(t, http.StatusUnprocessableEntity, r.ask(http.MethodGet, "/api/v1/contacts?cursor="+l.Next, h, nil, &p).StatusCode)
 	require.Equal(t, "cursor", p.Field)
+}
+
+// movingStore lets something happen between the choice of ids and the reading of
+// the cards.
+type movingStore struct {
+	console.Store
+	meanwhile func([]dispatch.IncidentID)
+}
+
+func (s *movingStore) IncidentIDs(ctx context.Context, f console.IncidentFilter) ([]dispatch.IncidentID, error) {
+	ids, err := s.Store.IncidentIDs(ctx, f)
+	if err == nil && s.meanwhile != nil {
+		s.meanwhile(ids)
+	}
+	return ids, err
+}
+
+// A card that moves on while the list is read is not shown in a state nobody
+// asked for, and the pages behind it are not lost.
+func TestCardsThatMoveWhileTheListIsRead(t *testing.T) {
+	t.Parallel()
+	moving := &movingStore{}
+	r := open(t, func(o *console.Options) { moving.Store, o.Store = o.Store, moving })
+	h := bearer(r.token("supervisor"))
+	start := r.clock.now().Add(-time.Hour)
+	var made []dispatch.IncidentID // newest first
+	for i := range 5 {
+		made = append([]dispatch.IncidentID{r.call(start.Add(time.Duration(i) * time.Second)).Incident}, made...)
+	}
+	for _, status := range []string{"draft", "open"} {
+		closing := made[1] // the second of its first page: the one that the cursor names
+		moving.meanwhile = func([]dispatch.IncidentID) {
+			moving.meanwhile = nil
+			_, err := r.house.Change(t.Context(), closing, dispatch.CloseWithoutResponse(dispatch.NoResponseTest, "operator:x", r.clock.now()), nil)
+			require.NoError(t, err)
+		}
+		var got []dispatch.IncidentID
+		pages := 0
+		for cursor := ""; pages == 0 || cursor != ""; pages++ {
+			var l console.List[console.Incident]
+			path := "/api/v1/incidents?limit=2&status=" + status
+			if cursor != "" {
+				path += "&cursor=" + cursor
+			}
+			require.Equal(t, http.StatusOK, r.ask(http.MethodGet, path, h, nil, &l).StatusCode)
+			require.NotNil(t, l.Items)
+			for _, v := range l.Items {
+				require.Equal(t, dispatch.Draft, v.State)
+				got = append(got, v.ID)
+			}
+			cursor = l.Next
+		}
+		made = append(made[:1], made[2:]...)
+		require.Equal(t, made, got, status)
+	}
 }
 
 func TestIncidentFilters(t *testing.T) {

@@ -122,7 +122,7 @@ func (in PageInput) slice(kind byte) (Slice, error) {
 // List is a page of a list.
 type List[T any] struct {
 	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
+	Next  string `json:"next,omitempty" doc:"cursor of the next page; absent at the end; a page before it may hold fewer than limit"`
 }
 
 type incidentsInput struct {
@@ -211,16 +211,35 @@ func (s *Server) incidents(ctx context.Context, p Person, in incidentsInput) (Li
 			r.contacts = append(r.contacts, ct)
 		}
 	}
-	views := make([]Incident, 0, len(ids))
-	for _, id := range ids {
+	shown, next := page(ids, in.Limit, cursorIncidents, func(id dispatch.IncidentID) Position {
+		at := Position{ID: [16]byte(id)}
 		if r := byID[id]; r != nil {
-			views = append(views, p.audience().incident(r.card, r.contacts))
+			at.At = utc(r.card.OpenedAt)
+		}
+		return at
+	})
+	items := make([]Incident, 0, len(shown))
+	for _, id := range shown {
+		// The ids were of an earlier moment than the cards: one that has moved on
+		// since is no longer what was asked for. The page is then shorter, and the
+		// next one begins where it would have begun.
+		if r := byID[id]; r != nil && inState(r.card.State, in.Status) {
+			items = append(items, p.audience().incident(r.card, r.contacts))
 		}
 	}
-	items, next := page(views, in.Limit, cursorIncidents, func(v Incident) Position {
-		return Position{At: v.OpenedAt, ID: [16]byte(v.ID)}
-	})
 	return List[Incident]{items, next}, nil
+}
+
+// inState says whether a card in this state belongs to a list of that status.
+func inState(s dispatch.State, status string) bool {
+	switch status {
+	case "":
+		return true
+	case "open":
+		return s.Open()
+	default:
+		return string(s) == status
+	}
 }
 
 // incidentEvents pages a card's journal in its own order, oldest first: a card
