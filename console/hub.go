@@ -25,6 +25,9 @@ const (
 	staleAfter = time.Second
 	// readLimit bounds one read of the database.
 	readLimit = 3 * time.Second
+	// loadLimit bounds the first read, of everything open: at the worst hour there
+	// may be tens of thousands of cards. Consoles hear «stale» until it is done.
+	loadLimit = 30 * time.Second
 	// gatherFor is the least time between two reads of the journal, so that a storm
 	// of commits becomes some tens of deltas a second and not thousands.
 	gatherFor = 20 * time.Millisecond
@@ -207,12 +210,16 @@ func wait(ctx context.Context, d time.Duration) {
 
 // step loads the snapshot, or reads what came since. more: there is more to read.
 func (h *Hub) step(ctx context.Context) (more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
-	defer cancel()
 	began := time.Now()
 	h.mu.Lock()
 	loaded, seq := h.loaded, h.seq
 	h.mu.Unlock()
+	limit := readLimit
+	if !loaded {
+		limit = loadLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	if !loaded {
 		return true, h.load(ctx)
 	}

@@ -3,14 +3,18 @@ package console
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 	"golang.org/x/crypto/argon2"
 
 	"nabat/dispatch"
@@ -120,6 +124,94 @@ func TestManyPeersGuessingOneLogin(t *testing.T) {
 	require.Zero(t, g.try("ivanova", "desk", now))
 	require.Zero(t, g.try("petrov", "elsewhere", now))
 	require.Zero(t, g.try("ivanova", "bot7", now.Add(loginRefill)))
+}
+
+// slowHouse needs a while to read everything open.
+type slowHouse struct{ takes time.Duration }
+
+func (h slowHouse) OpenCards(ctx context.Context) ([]dispatch.Card, int64, error) {
+	select {
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	case <-time.After(h.takes):
+		return []dispatch.Card{{Incident: dispatch.Incident{ID: dispatch.NewIncidentID(), Number: 7, State: dispatch.Draft}}}, 5, nil
+	}
+}
+
+func (slowHouse) Events(context.Context, int64, int) ([]dispatch.Event, error) { return nil, nil }
+
+func (slowHouse) IncidentContacts(context.Context, []dispatch.IncidentID) ([]dispatch.Contact, error) {
+	return nil, nil
+}
+
+// heard is what a console was told, and when.
+type heard struct {
+	mu     sync.Mutex
+	frames []heardFrame
+}
+
+type heardFrame struct {
+	T         string `json:"t"`
+	Stale     bool   `json:"stale"`
+	Incidents []struct {
+		Number int64 `json:"number"`
+	} `json:"incidents"`
+	at time.Time
+}
+
+func (h *heard) Send(b []byte) {
+	f := heardFrame{at: time.Now()}
+	if err := json.Unmarshal(b, &f); err != nil {
+		panic(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.frames = append(h.frames, f)
+}
+
+func (h *heard) End(End) {}
+
+// A full board takes longer to read than one turn of the journal may. Consoles
+// are told «stale» meanwhile, and get it in the end.
+func TestBoardThatTakesLongToLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, err := newMetrics(nil)
+		require.NoError(t, err)
+		house := slowHouse{takes: 10 * time.Second}
+		h := newHub(house, nil, house, nil, zap.NewNop(), m)
+		screen := &heard{}
+		began := time.Now()
+		seat := h.Join(Person{Login: "x", Role: Operator, Expires: began.Add(time.Hour)}, screen)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); h.run(ctx) }()
+		time.Sleep(house.takes + 3*time.Second) // virtual
+		stop()
+		<-done
+		seat.Leave()
+
+		boards, early, late := 0, 0, 0
+		for _, f := range screen.frames {
+			since := f.at.Sub(began)
+			switch {
+			case f.T == "snapshot":
+				boards++
+				require.Equal(t, house.takes, since)
+				require.Len(t, f.Incidents, 1)
+				require.EqualValues(t, 7, f.Incidents[0].Number)
+			case f.T == "beat" && since < house.takes:
+				early++
+				require.True(t, f.Stale, "after %s", since)
+			case f.T == "beat" && since > house.takes+beatLook:
+				late++
+				require.False(t, f.Stale, "after %s", since)
+			}
+		}
+		require.Equal(t, 1, boards)
+		require.GreaterOrEqual(t, early, 9)
+		require.GreaterOrEqual(t, late, 2)
+	})
 }
 
 func TestPeers(t *testing.T) {
