@@ -10,5 +10,5 @@
 // Partitions makes the months of table notifications ahead of time, by the
 // engine's own clock, and looks for rows in the default partition: such a row is
 // stored as safely as any other, and means that making ahead failed, so it is
-// counted and logged until somebody moves it.
+// counted and logged; it moves as soon as its month is made.
 package postgres

@@ -16,7 +16,7 @@ const (
 	// monthsAhead are made besides the current one.
 	monthsAhead = 2
 	// partitionsEvery is how often the months are looked after.
-	partitionsEvery = time.Hour
+	partitionsEvery = time.Minute
 )
 
 // Partitions looks after the months of table notifications.
@@ -110,6 +110,10 @@ func (p *Partitions) make(ctx context.Context, from time.Time) error {
 		for _, sql := range []string{
 			`SET LOCAL lock_timeout = '3s'`,
 			`CREATE TABLE ` + table + ` (LIKE notifications INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`,
+			// What came before the month was made lies in the default partition, which
+			// would refuse the month.
+			`WITH moved AS (DELETE FROM notifications_default WHERE received_at >= '` + stamp(from) + `' AND received_at < '` +
+				stamp(from.AddDate(0, 1, 0)) + `' RETURNING *) INSERT INTO ` + table + ` SELECT * FROM moved`,
 			`ALTER TABLE notifications ATTACH PARTITION ` + table +
 				` FOR VALUES FROM ('` + stamp(from) + `') TO ('` + stamp(from.AddDate(0, 1, 0)) + `')`,
 		} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -27,34 +28,52 @@ func (c auditVerifyCmd) Run(ctx context.Context, t terminal) error {
 		if err != nil {
 			return err
 		}
+		// The heads before the journal: a head signed in between is then not missed.
 		signed, err := heads.Read()
 		if err != nil {
 			return err
 		}
 		store := postgres.NewStore(d.pool, nil)
-		rep, err := audit.Verify(ctx, store, store, signed)
+		var rep audit.Report
+		err = store.Frozen(ctx, func(v postgres.View) (err error) {
+			rep, err = audit.Verify(ctx, v, v, signed)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, t.say(
-			"строк журнала: %d, происшествий: %d, подписанных голов: %d\n",
-			"journal lines: %d, incidents: %d, signed heads: %d\n"), rep.Events, rep.Incidents, rep.Heads)
-		if !rep.LastHead.IsZero() {
-			fmt.Fprintf(t.out, t.say("последняя подпись: %s\n", "last signature: %s\n"), rep.LastHead.Format(time.RFC3339))
+		switch err := audit.CheckMemory(ctx, signed, store); {
+		case errors.Is(err, audit.ErrHeadsGone):
+			rep.Broken = append(rep.Broken, audit.Broken{What: err.Error()})
+		case err != nil:
+			return err
 		}
-		if len(rep.Broken) == 0 {
-			fmt.Fprintln(t.out, t.say("журнал цел", "the journal is whole"))
-			return nil
-		}
-		for _, b := range rep.Broken {
-			fmt.Fprintln(t.out, t.say("нарушено:", "broken:"), b)
-		}
-		return errSaid
+		return sayReport(t, rep, heads.Fingerprint())
 	})
+}
+
+func sayReport(t terminal, rep audit.Report, key string) error {
+	fmt.Fprintf(t.out, t.say(
+		"строк журнала: %d (стёрты данные: %d), происшествий: %d, подписанных голов: %d, ключ %s\n",
+		"journal lines: %d (data erased: %d), incidents: %d, signed heads: %d, key %s\n"),
+		rep.Events, rep.Erased, rep.Incidents, rep.Heads, key)
+	if rep.Heads > 0 {
+		fmt.Fprintf(t.out, t.say("подписи: с %s по %s\n", "signatures: from %s to %s\n"),
+			rep.FirstHead.Format(time.RFC3339), rep.LastHead.Format(time.RFC3339))
+	}
+	if len(rep.Broken) == 0 {
+		fmt.Fprintln(t.out, t.say("журнал цел", "the journal is whole"))
+		return nil
+	}
+	for _, b := range rep.Broken {
+		fmt.Fprintln(t.out, t.say("нарушено:", "broken:"), b)
+	}
+	return errSaid
 }
 
 type auditSealCmd struct {
 	config.Base
+	New bool `help:"${flag_seal_new}"`
 }
 
 // Run signs the journal's head now.
@@ -64,6 +83,15 @@ func (c auditSealCmd) Run(ctx context.Context, t terminal) error {
 		if err != nil {
 			return err
 		}
-		return audit.NewSealer(postgres.NewStore(d.pool, nil), heads, d.log, time.Hour).Seal(ctx)
+		store := postgres.NewStore(d.pool, nil)
+		if c.New {
+			fmt.Fprintln(t.err, t.say(
+				"ВНИМАНИЕ: прежние подписи откладываются, журнал подписывается заново таким, каков он сейчас.",
+				"ATTENTION: earlier signatures are put aside, the journal is signed afresh as it is now."))
+			if err := errors.Join(heads.Restart(time.Now()), store.ForgetSigned(ctx)); err != nil {
+				return err
+			}
+		}
+		return audit.NewSealer(store, store, heads, d.log, time.Hour).Seal(ctx)
 	})
 }

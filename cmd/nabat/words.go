@@ -42,6 +42,7 @@ var words = map[string]phrase{
 	"flag_tables":         {"Файлы CSV, в порядке загрузки.", "CSV files, in the order of import."},
 	"flag_dry":            {"Только проверить.", "Only check."},
 	"flag_what":           {"facilities или accounts.", "facilities or accounts."},
+	"flag_seal_new":       {"Начать подписи заново, когда прежние потеряны.", "Begin the signatures anew when the earlier ones are lost."},
 	"cmd_rules":           {"Правила: кто выезжает на что.", "Rules: who goes to what."},
 	"cmd_rules_check":     {"Проверить файл правил: ошибки со строкой и столбцом.", "Check a file of rules: mistakes with line and column."},
 	"cmd_rules_publish":   {"Опубликовать правила под новым номером; движок берёт их за секунду-две.", "Publish rules under a new number; a running engine takes them in a second or two."},

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -25,6 +26,19 @@ type ledger struct {
 	mu     sync.Mutex
 	events []dispatch.Event
 	cards  map[dispatch.IncidentID]dispatch.Card
+	signed []string
+}
+
+func (l *ledger) LastSigned(context.Context) (int, string, error) {
+	if len(l.signed) == 0 {
+		return 0, "", nil
+	}
+	return len(l.signed), l.signed[len(l.signed)-1], nil
+}
+
+func (l *ledger) NoteSigned(_ context.Context, number int, _ time.Time, _ int64, sig string) error {
+	l.signed = append(l.signed[:number-1], sig)
+	return nil
 }
 
 func (l *ledger) Events(_ context.Context, after int64, limit int) ([]dispatch.Event, error) {
@@ -73,7 +87,7 @@ func filled(t *testing.T, dir string) *ledger {
 	l := &ledger{cards: map[dispatch.IncidentID]dispatch.Card{}}
 	heads, err := audit.OpenHeads(dir)
 	require.NoError(t, err)
-	s := audit.NewSealer(l, heads, zaptest.NewLogger(t), time.Hour)
+	s := audit.NewSealer(l, l, heads, zaptest.NewLogger(t), time.Hour)
 	for i := range 10 {
 		id := dispatch.NewIncidentID()
 		l.change(t, id, dispatch.OpenFromContact(dispatch.Contact{ID: dispatch.NewContactID(), Kind: dispatch.ContactCall, ReceivedAt: noon}))
@@ -116,7 +130,7 @@ func TestNewHouseIsSealedSoonAfterItsFirstLine(t *testing.T) {
 		require.NoError(t, err)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- audit.NewSealer(l, heads, zap.NewNop(), time.Hour).Run(ctx) }()
+		go func() { done <- audit.NewSealer(l, l, heads, zap.NewNop(), time.Hour).Run(ctx) }()
 		time.Sleep(7 * time.Minute)
 		synctest.Wait()
 		l.change(t, dispatch.NewIncidentID(), dispatch.OpenFromContact(dispatch.Contact{ID: dispatch.NewContactID(), Kind: dispatch.ContactCall, ReceivedAt: noon}))
@@ -218,8 +232,41 @@ func TestTornLastLineIsLeftOut(t *testing.T) {
 	l.change(t, l.events[0].Incident, dispatch.SaveDraft(dispatch.Form{Place: "Садовая ул., 2"}, "operator:a", noon))
 	h, err := audit.OpenHeads(dir)
 	require.NoError(t, err)
-	require.NoError(t, audit.NewSealer(l, h, zaptest.NewLogger(t), time.Hour).Seal(t.Context()))
+	require.NoError(t, audit.NewSealer(l, l, h, zaptest.NewLogger(t), time.Hour).Seal(t.Context()))
 	rep := verify(t, l, dir)
 	require.Empty(t, rep.Broken)
 	require.Equal(t, 3, rep.Heads)
+}
+
+// Heads that were cut off, taken away or replaced show against the database's
+// memory, and nothing is signed over the hole.
+func TestMissingHeadsShowAndAreNotSignedOver(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(path string) error{
+		"cut":      func(path string) error { return os.Truncate(path, 0) },
+		"one less": func(path string) error { return cutLastLine(path) },
+		"removed":  os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			l := filled(t, dir)
+			require.NoError(t, harm(filepath.Join(dir, "heads.jsonl")))
+			h, err := audit.OpenHeads(dir)
+			require.NoError(t, err)
+			heads, err := h.Read()
+			require.NoError(t, err)
+			require.ErrorIs(t, audit.CheckMemory(t.Context(), heads, l), audit.ErrHeadsGone)
+			require.ErrorIs(t, audit.NewSealer(l, l, h, zaptest.NewLogger(t), time.Hour).Seal(t.Context()), audit.ErrHeadsGone)
+		})
+	}
+}
+
+func cutLastLine(path string) error {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	end := bytes.LastIndexByte(bytes.TrimSuffix(body, []byte("\n")), '\n') + 1
+	return os.Truncate(path, int64(end))
 }

@@ -9,6 +9,10 @@
 // stop. The running digest of line n is SHA-256(digest of line n-1, hash of line
 // n), beginning with 32 zero octets.
 //
+// The database remembers the number and signature of the last head (Memory), so
+// that a file which was shortened or taken away shows as well. A journal whose
+// heads are gone is not signed again until a person says so.
+//
 // The private key lies beside the heads, mode 0600: it keeps apart whoever may
 // write the database from whoever may write the engine's directory. Copy the
 // heads elsewhere to be safe from both.

@@ -73,26 +73,43 @@ func OpenHeads(dir string) (*Heads, error) {
 }
 
 // Append signs a head and adds it to the file, flushed to the disk.
-func (h *Heads) Append(head Head) error {
+func (h *Heads) Append(head Head) (Head, error) {
 	head.At = head.At.UTC().Truncate(time.Microsecond)
 	head.Sig = base64.StdEncoding.EncodeToString(ed25519.Sign(h.key, head.signed()))
 	line, err := json.Marshal(head)
 	if err != nil {
-		return err
+		return head, err
 	}
 	path := filepath.Join(h.dir, headsFile)
 	if err := cutTorn(path); err != nil {
-		return fmt.Errorf("audit heads: %w", err)
+		return head, fmt.Errorf("audit heads: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("audit heads: %w", err)
+		return head, fmt.Errorf("audit heads: %w", err)
 	}
 	_, err = f.Write(append(line, '\n'))
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return head, fmt.Errorf("audit heads: %w", err)
+	}
+	return head, nil
+}
+
+// Restart puts the file of heads aside and begins an empty one. The old file
+// keeps its heads under a name of its own.
+func (h *Heads) Restart(now time.Time) error {
+	path := filepath.Join(h.dir, headsFile)
+	err := os.Rename(path, path+"."+now.UTC().Format("20060102T150405Z"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("audit heads: %w", err)
 	}
 	return nil
+}
+
+// Fingerprint names the key by which heads are signed, to be kept elsewhere.
+func (h *Heads) Fingerprint() string {
+	sum := sha256.Sum256(h.key.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // by definition
+	return hex.EncodeToString(sum[:8])
 }
 
 // cutTorn removes what a crash left of an unfinished last line.

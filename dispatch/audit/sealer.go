@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,30 @@ import (
 // Journal reads lines after a place, in order.
 type Journal interface {
 	Events(ctx context.Context, after int64, limit int) ([]dispatch.Event, error)
+}
+
+// Memory is the database's own note of the heads that were signed. Whoever
+// shortens or removes the file of heads is found by it.
+type Memory interface {
+	// LastSigned is the number and the signature of the newest head; 0 for none.
+	LastSigned(ctx context.Context) (number int, sig string, err error)
+	NoteSigned(ctx context.Context, number int, at time.Time, seq int64, sig string) error
+}
+
+// ErrHeadsGone says that the file lacks heads which the database remembers.
+var ErrHeadsGone = errors.New("signed heads are missing: the file has fewer or other ones than the database remembers; " +
+	"restore the audit directory, or begin anew with «nabat audit seal --new»")
+
+// CheckMemory compares the file's heads with what the database remembers.
+func CheckMemory(ctx context.Context, heads []Head, m Memory) error {
+	number, sig, err := m.LastSigned(ctx)
+	if err != nil {
+		return err
+	}
+	if number > len(heads) || (number > 0 && heads[number-1].Sig != sig) {
+		return ErrHeadsGone
+	}
+	return nil
 }
 
 const (
@@ -26,6 +51,7 @@ const (
 // Sealer signs heads while the engine runs.
 type Sealer struct {
 	journal Journal
+	memory  Memory
 	heads   *Heads
 	log     *zap.Logger
 	every   time.Duration
@@ -34,8 +60,8 @@ type Sealer struct {
 // NewSealer builds a sealer that signs a head every so often, if there is
 // something new, besides one at start, one soon after the first line of all, and
 // one at the end.
-func NewSealer(j Journal, heads *Heads, log *zap.Logger, every time.Duration) *Sealer {
-	return &Sealer{journal: j, heads: heads, log: log.Named("dispatch.audit"), every: every}
+func NewSealer(j Journal, m Memory, heads *Heads, log *zap.Logger, every time.Duration) *Sealer {
+	return &Sealer{journal: j, memory: m, heads: heads, log: log.Named("dispatch.audit"), every: every}
 }
 
 // Run signs until ctx ends, then once more, within lastSeal.
@@ -77,6 +103,9 @@ func (s *Sealer) Seal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := CheckMemory(ctx, heads, s.memory); err != nil {
+		return err
+	}
 	var r running
 	if len(heads) > 0 {
 		if r, err = resume(heads[len(heads)-1]); err != nil {
@@ -99,8 +128,9 @@ func (s *Sealer) Seal(ctx context.Context) error {
 	if r.seq == before {
 		return nil
 	}
-	if err := s.heads.Append(r.head(time.Now())); err != nil {
+	head, err := s.heads.Append(r.head(time.Now()))
+	if err != nil {
 		return fmt.Errorf("sign the journal's head: %w", err)
 	}
-	return nil
+	return s.memory.NoteSigned(ctx, len(heads)+1, head.At, head.Seq, head.Sig)
 }

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"nabat/dispatch"
@@ -67,9 +69,32 @@ func (s *Store) LastSeq(ctx context.Context) (int64, error) {
 	return seq, nil
 }
 
-// Heads calls each with every incident's version and head, from one snapshot.
-func (s *Store) Heads(ctx context.Context, each func(id dispatch.IncidentID, version int, head [32]byte) error) error {
-	rows, err := s.pool.Query(ctx, `SELECT id, version, head FROM incidents`)
+// View is the journal and the cards as they stood at one moment.
+type View struct{ tx pgx.Tx }
+
+// Frozen hands do one moment of the journal and the cards, however long do reads
+// and whatever is written meanwhile.
+func (s *Store) Frozen(ctx context.Context, do func(View) error) error {
+	read := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, s.pool, read, func(tx pgx.Tx) error { return do(View{tx}) })
+}
+
+// Events is Store.Events of the view's moment.
+func (v View) Events(ctx context.Context, after int64, limit int) ([]dispatch.Event, error) {
+	rows, err := v.tx.Query(ctx, selectEvents+` WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return events, nil
+}
+
+// Heads calls each with every incident's version and head.
+func (v View) Heads(ctx context.Context, each func(id dispatch.IncidentID, version int, head [32]byte) error) error {
+	rows, err := v.tx.Query(ctx, `SELECT id, version, head FROM incidents`)
 	if err != nil {
 		return fmt.Errorf("read the cards' heads: %w", err)
 	}
@@ -83,6 +108,37 @@ func (s *Store) Heads(ctx context.Context, each func(id dispatch.IncidentID, ver
 	})
 	if err != nil {
 		return fmt.Errorf("read the cards' heads: %w", err)
+	}
+	return nil
+}
+
+// LastSigned is the newest signed head that the database remembers: its number
+// and signature; 0 for none.
+func (s *Store) LastSigned(ctx context.Context) (number int, sig string, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT number, sig FROM audit_heads ORDER BY number DESC LIMIT 1`).Scan(&number, &sig)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, "", nil
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("read the remembered heads: %w", err)
+	}
+	return number, sig, nil
+}
+
+// NoteSigned remembers a signed head.
+func (s *Store) NoteSigned(ctx context.Context, number int, at time.Time, seq int64, sig string) error {
+	_, err := s.pool.Exec(ctx, `
+		INSERT INTO audit_heads (number, at, seq, sig) VALUES ($1, $2, $3, $4) ON CONFLICT (number) DO NOTHING`, number, at, seq, sig)
+	if err != nil {
+		return fmt.Errorf("remember the signed head: %w", err)
+	}
+	return nil
+}
+
+// ForgetSigned begins a new file of heads.
+func (s *Store) ForgetSigned(ctx context.Context) error {
+	if _, err := s.pool.Exec(ctx, `DELETE FROM audit_heads`); err != nil {
+		return fmt.Errorf("forget the signed heads: %w", err)
 	}
 	return nil
 }

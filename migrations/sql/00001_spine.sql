@@ -211,6 +211,15 @@ END $$;
 CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events
     FOR EACH STATEMENT EXECUTE FUNCTION events_append_only();
 
+-- What the file of signed heads held, remembered here as well: whoever shortens
+-- the file is found by the table, whoever cuts the journal by the file.
+CREATE TABLE audit_heads (
+    number integer PRIMARY KEY CHECK (number > 0), -- its line in the file
+    at     timestamptz NOT NULL,
+    seq    bigint NOT NULL,
+    sig    text NOT NULL
+);
+
 -- Rules. --------------------------------------------------------------------
 
 CREATE TABLE rulesets (
@@ -297,7 +306,7 @@ CREATE TABLE writers (
 );
 
 -- +goose Down
-DROP TABLE writers, leases, service_replies, outbox_cursors, commands, tokens, sessions, operators,
+DROP TABLE writers, audit_heads, leases, service_replies, outbox_cursors, commands, tokens, sessions, operators,
            rulesets, events, notifications, contacts, assignments, incidents, zones, panels, facilities;
 DROP SEQUENCE incident_numbers;
 DROP FUNCTION events_append_only, events_in_commit_order;

@@ -151,8 +151,12 @@ func (h *house) verifyJournal() {
 	signed, err := heads.Read()
 	require.NoError(h.t, err)
 	store := postgres.NewStore(pool, nil)
-	rep, err := audit.Verify(h.t.Context(), store, store, signed)
-	require.NoError(h.t, err)
+	require.NoError(h.t, audit.CheckMemory(h.t.Context(), signed, store))
+	var rep audit.Report
+	require.NoError(h.t, store.Frozen(h.t.Context(), func(v postgres.View) (err error) {
+		rep, err = audit.Verify(h.t.Context(), v, v, signed)
+		return err
+	}))
 	require.Empty(h.t, rep.Broken)
 	require.Positive(h.t, rep.Heads)
 }

@@ -36,7 +36,7 @@ func (e *Engine) Stages() []lifecycle.Stage {
 	}
 	return append(stages,
 		lifecycle.Stage{Name: "partitions", Run: e.partitions.Run, Limit: d.Database},
-		lifecycle.Stage{Name: "journal heads", Run: audit.NewSealer(e.store, e.heads, e.log, sealEvery).Run, Limit: d.Database},
+		lifecycle.Stage{Name: "journal heads", Run: audit.NewSealer(e.store, e.store, e.heads, e.log, sealEvery).Run, Limit: d.Database},
 		lifecycle.Stage{Name: "rules", Run: e.followRules, Limit: d.Relay},
 		lifecycle.Stage{Name: "registry", Run: e.followRegistry, Limit: d.Relay},
 		lifecycle.Stage{Name: "relay", Run: e.runRelay, Limit: d.Relay},

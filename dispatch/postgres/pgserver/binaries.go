@@ -48,6 +48,8 @@ func FindBinaries(ctx context.Context, want int) (Binaries, error) {
 		}
 	}
 	switch {
+	case ctx.Err() != nil: // what was not found was not looked for
+		return best, ctx.Err()
 	case best.Major != 0:
 		return best, nil
 	case want != 0:

@@ -96,7 +96,7 @@ func (p place) run(ctx context.Context, program, stdin string, args ...string) e
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred, Setpgid: true}
-	if err := cmd.Run(); err != nil {
+	if err := broken(ctx, cmd.Run()); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", filepath.Base(program), err), errors.New(lastLines(out.String(), 5)))
 	}
 	return nil

@@ -64,7 +64,7 @@ func findPlace(ctx context.Context, data, relocate, runAs string) (place, error)
 	if here.reachable(ctx, data) == nil {
 		return here, nil
 	}
-	return there, nil
+	return there, ctx.Err() // a question that was broken off is no answer
 }
 
 // occupied says whether a cluster lies there.
@@ -120,7 +120,15 @@ func (p place) reachable(ctx context.Context, dir string) error {
 	cmd.Dir = dir
 	cmd.Env = []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred}
-	return cmd.Run()
+	return broken(ctx, cmd.Run())
+}
+
+// broken adds to a program's failure that it was ended by us.
+func broken(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return errors.Join(err, ctx.Err())
 }
 
 // make creates the cluster's directory, owned by the server's user, and what

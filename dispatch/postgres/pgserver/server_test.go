@@ -321,6 +321,41 @@ func TestPasswordsOfAFailedStartAreNotKept(t *testing.T) {
 	start(t, o)
 }
 
+func TestDiscardRemovesARelocatedCluster(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only a root engine relocates")
+	}
+	data := t.TempDir() // closed to the server's user
+	require.NoError(t, os.Chmod(data, 0o700))
+	s, err := pgserver.Start(t.Context(), pgserver.Options{Data: data})
+	require.NoError(t, err)
+	require.True(t, s.Relocated())
+	require.ErrorIs(t, pgserver.Discard(t.Context(), data), pgserver.ErrLocked)
+	require.DirExists(t, s.Dir())
+	require.NoError(t, s.Stop(t.Context()))
+	require.NoError(t, pgserver.Discard(t.Context(), data))
+	require.NoDirExists(t, filepath.Dir(s.Dir()))
+	require.NoDirExists(t, data)
+}
+
+// A start that is called off says so, whatever it was doing.
+func TestStartCalledOff(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond} {
+		ctx, cancel := context.WithCancel(t.Context())
+		timer := time.AfterFunc(after, cancel)
+		s, err := pgserver.Start(ctx, pgserver.Options{Data: dataDir(t)})
+		timer.Stop()
+		cancel()
+		if err == nil {
+			require.NoError(t, s.Stop(t.Context()))
+			continue // it was faster
+		}
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
 func TestOrdinaryParentKeepsTheClusterInside(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
