@@ -29,20 +29,18 @@ type database struct {
 
 func startDatabase(ctx context.Context, c config.Config, data string, log *zap.Logger) (*database, error) {
 	d := &database{url: c.Postgres.URL, log: log.Named("node.database")}
+	// Also when unsafe settings are allowed: they waive the refusal to start, and
+	// such an engine still must not call itself ready.
+	d.durable = func(ctx context.Context) error { return pgserver.CheckDurability(ctx, d.url) }
 	if d.url != "" {
-		d.durable = func(ctx context.Context) error { return pgserver.CheckDurability(ctx, d.url) }
 		if err := d.durable(ctx); err != nil {
 			return nil, err
 		}
 		return d, nil
 	}
-	waived := len(c.Postgres.UnsafeSettings) > 0
 	d.opts = pgserver.Options{
 		Data: data, Port: int(c.Postgres.Port), Log: log,
-		Settings: c.Postgres.UnsafeSettings, WaiveDurability: waived,
-	}
-	if !waived {
-		d.durable = func(ctx context.Context) error { return pgserver.CheckDurability(ctx, d.url) }
+		Settings: c.Postgres.UnsafeSettings, WaiveDurability: len(c.Postgres.UnsafeSettings) > 0,
 	}
 	own, err := pgserver.Start(ctx, d.opts)
 	if err != nil {
