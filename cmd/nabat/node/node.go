@@ -41,13 +41,21 @@ type Hooks struct {
 	Stages func(Info) []lifecycle.Stage
 }
 
-// Run is one life of a node. It returns nil after an orderly stop.
+// Run is one life of a node. It returns nil after an orderly stop, also one that
+// was asked for before everything was up.
 func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err error) {
 	dir, err := datadir.Hold(c.Data)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Release()) }()
+	defer func() {
+		// Told to stop on the way up: that is no failure of the start.
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			log.Info("stopped before it was ready", zap.NamedError("during", err))
+			err = nil
+		}
+	}()
 	info := Info{Data: dir.Path()}
 	if c.Listen.IsUnspecified() && c.RTP.Announce == "" {
 		return errors.New("--listen names every address of this machine: --rtp-announce must say which of them callers' trunks reach")

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -35,19 +37,25 @@ func anyPort(t *testing.T) config.Address {
 	return a
 }
 
-// running is a node of its own on ports of the kernel's choice.
-func running(t *testing.T) (node.Info, func()) {
+// settings are those of a node on ports of the kernel's choice, in a directory
+// of its own.
+func settings(t *testing.T) config.Config {
 	t.Helper()
 	// t.TempDir is closed to others and long: a short directory of our own.
 	data, err := os.MkdirTemp("", "nabat") //nolint:usetesting // t.TempDir is too long for a socket and closed to PostgreSQL's user
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pgserver.Discard(context.WithoutCancel(t.Context()), data)) })
 	a := anyPort(t)
-	c := config.Config{
+	return config.Config{
 		Base: config.Base{Data: data}, Listen: netip.MustParseAddr("127.0.0.1"),
 		SIP: config.SIP{UDP: a, TCP: a}, Alarms: config.Alarms{UDP: a, TCP: a}, Console: config.Console{Address: a}, Ops: config.Ops{Address: a},
 		Drain: config.Drain{Intake: 10 * time.Second, Relay: 10 * time.Second, Console: 5 * time.Second, Database: 30 * time.Second},
 	}
+}
+
+// running is a node of its own, ready.
+func running(t *testing.T, c config.Config) (node.Info, func()) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ready, ended := make(chan node.Info, 1), make(chan error, 1)
 	go func() {
@@ -97,7 +105,7 @@ func crc16(b []byte) (crc uint16) {
 // PostgreSQL is killed under a running engine: signals are not acknowledged
 // until it is back, and then they are; nothing has to be done by hand.
 func TestADeadDatabaseIsStartedAgain(t *testing.T) {
-	i, stop := running(t)
+	i, stop := running(t, settings(t))
 	defer stop()
 	require.Equal(t, `"ACK"0001L0#1234[]`, tell(t, i.Listen["alarms_tcp"], `"ADM-CID"0001L0#1234[#1234|1110 00 001]`))
 	found, err := filepath.Glob(filepath.Join(i.Database, "*", "postmaster.pid"))
@@ -119,9 +127,52 @@ func TestADeadDatabaseIsStartedAgain(t *testing.T) {
 }
 
 func TestOneNodeADirectory(t *testing.T) {
-	i, stop := running(t)
+	i, stop := running(t, settings(t))
 	defer stop()
 	a := anyPort(t)
 	err := node.Run(t.Context(), config.Config{Base: config.Base{Data: i.Data}, SIP: config.SIP{UDP: a}}, zaptest.NewLogger(t), node.Hooks{})
 	require.ErrorContains(t, err, "in use")
+}
+
+// Unsafe settings waive the refusal to start; ready such a node is not.
+func TestANodeThatForgetsIsNotReady(t *testing.T) {
+	c := settings(t)
+	c.Postgres.UnsafeSettings = map[string]string{"synchronous_commit": "off"}
+	i, stop := running(t, c)
+	defer stop()
+	var body string
+	require.Eventually(t, func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+i.Listen["ops"]+"/readyz", http.NoBody)
+		if err != nil {
+			return false
+		}
+		req.Close = true
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		body = string(text)
+		return err == nil && res.StatusCode == http.StatusServiceUnavailable
+	}, 30*time.Second, 10*time.Millisecond)
+	require.Contains(t, body, "synchronous_commit")
+}
+
+// A signal on the way up ends a node in good order, whatever it was doing.
+func TestStoppedBeforeItIsReady(t *testing.T) {
+	for _, after := range []time.Duration{0, 20 * time.Millisecond, 200 * time.Millisecond, 800 * time.Millisecond} {
+		ctx, stop := context.WithCancel(t.Context())
+		timer := time.AfterFunc(after, stop)
+		err := node.Run(ctx, settings(t), zaptest.NewLogger(t), node.Hooks{})
+		timer.Stop()
+		stop()
+		require.NoError(t, err, after)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	require.NoError(t, node.Run(ctx, settings(t), zaptest.NewLogger(t), node.Hooks{
+		Prepare: func(context.Context, node.Info) error { stop(); return nil }, // then the migrations meet it
+		Ready:   func(node.Info) { t.Error("ready after it was told to stop") },
+	}))
 }
