@@ -61,23 +61,32 @@ var errSaid = errors.New("said")
 
 // run is the whole program but for the process: it returns the exit code.
 func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int {
-	lang := language(args)
-	t := terminal{out: stdout, err: stderr, lang: lang}
+	t := terminal{out: stdout, err: stderr, lang: language(args, "")}
+	var c cli
+	app, file, err := parser(&c, args, t)
+	if err != nil {
+		fmt.Fprintln(stderr, "nabat:", err)
+		return exitUsage
+	}
+	if lang := language(args, file.Lang()); lang != t.lang {
+		t.lang = lang
+		if app, file, err = parser(&c, args, t); err != nil {
+			fmt.Fprintln(stderr, "nabat:", err)
+			return exitUsage
+		}
+	}
 	ctx, stop := lifecycle.OnSignals(context.Background(), signals, func(s os.Signal) {
 		fmt.Fprintln(stderr, t.say("второй сигнал: выходим немедленно", "second signal: leaving at once"))
 		os.Exit(exitSignal + number(s))
 	})
 	defer stop()
 
-	var c cli
-	app, err := parser(&c, args, t)
-	if err != nil {
-		fmt.Fprintln(stderr, "nabat:", err)
-		return exitUsage
-	}
 	parsed, err := parse(app, args)
 	if done, ok := errors.AsType[helpShownError](err); ok {
 		return int(done)
+	}
+	if err = file.Locate(err); err == nil {
+		err = config.CheckEnvironment(os.Environ(), app.Model.Node)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "nabat:", err)
@@ -113,9 +122,10 @@ func parse(app *kong.Kong, args []string) (ctx *kong.Context, err error) {
 	return app.Parse(args)
 }
 
-// parser builds the command line over the configuration file that args name.
-func parser(c *cli, args []string, t terminal) (*kong.Kong, error) {
-	opts := []kong.Option{
+// parser builds the command line over the configuration file that args name;
+// without one the file is empty.
+func parser(c *cli, args []string, t terminal) (*kong.Kong, *config.File, error) {
+	app, err := kong.New(c,
 		kong.Name("nabat"),
 		kong.Description(words["description"].in(t.lang)),
 		kong.Writers(t.out, t.err),
@@ -123,17 +133,19 @@ func parser(c *cli, args []string, t terminal) (*kong.Kong, error) {
 		kong.Help(translated(t.lang)),
 		kong.Exit(func(code int) { panic(helpShownError(code)) }),
 		kong.Vars{"lang": t.lang},
+		kong.DefaultEnvars("NABAT"),
 		vocabulary(t.lang),
 		config.Help(t.lang),
+	)
+	path := configPath(args)
+	if err != nil || path == "" {
+		return app, &config.File{}, err
 	}
-	if path := configPath(args); path != "" {
-		file, err := config.Load(path)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, kong.Resolvers(file))
+	file, err := config.Load(path, app.Model.Node)
+	if err != nil {
+		return nil, nil, err
 	}
-	return kong.New(c, opts...)
+	return app, file, kong.Resolvers(file).Apply(app)
 }
 
 // translated shows kong's help with its few fixed words in the user's language.
@@ -181,8 +193,9 @@ func value(args []string, flag, env string) string {
 
 func configPath(args []string) string { return value(args, "--config", "NABAT_CONFIG") }
 
-func language(args []string) string {
-	return config.Lang(value(args, "--lang", "NABAT_LANG"), os.Getenv("LC_ALL"), os.Getenv("LC_MESSAGES"), os.Getenv("LANG"))
+// language is the one asked for by flag, environment, file or locale.
+func language(args []string, file string) string {
+	return config.Lang(value(args, "--lang", "NABAT_LANG"), file, os.Getenv("LC_ALL"), os.Getenv("LC_MESSAGES"), os.Getenv("LANG"))
 }
 
 func number(s os.Signal) int {

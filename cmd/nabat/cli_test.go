@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,6 +82,63 @@ func TestWrongConfigurationStopsTheStartWithFileLineAndReason(t *testing.T) {
 		code, _, errOut := call(t, args...)
 		require.Equal(t, exitUsage, code, args)
 		require.NotEmpty(t, errOut)
+	}
+}
+
+func TestUnknownVariableStopsTheStart(t *testing.T) {
+	t.Setenv("NABAT_SIP_UPD", ":1")
+	t.Setenv("NABAT_TEST_ANYTHING", "1")
+	code, _, errOut := call(t, "version")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "NABAT_SIP_UPD; did you mean NABAT_SIP_UDP?")
+	require.NotContains(t, errOut, "ANYTHING")
+	code, _, _ = call(t, "--help")
+	require.Equal(t, exitOK, code, "who asks for help gets it")
+}
+
+// A variable of one command is no mistake for another.
+func TestVariablesOfTheWholeTreeAreKnown(t *testing.T) {
+	for _, env := range []string{"NABAT_DEMO_SPEED=2", "NABAT_LANG=en", "NABAT_ROLE=auditor", "NABAT_DRAIN_INTAKE=1s"} {
+		name, value, _ := strings.Cut(env, "=")
+		t.Setenv(name, value)
+	}
+	code, _, errOut := call(t, "version")
+	require.Equal(t, exitOK, code, errOut)
+}
+
+func TestEveryFlagMayStandInTheFile(t *testing.T) {
+	t.Setenv("LC_ALL", "")
+	t.Setenv("LC_MESSAGES", "")
+	t.Setenv("LANG", "C.UTF-8")
+	path := filepath.Join(t.TempDir(), "nabat.yaml")
+	write := func(yaml string) { require.NoError(t, os.WriteFile(path, []byte(yaml), 0o600)) }
+
+	write("lang: en\nspeed: 3\nrole: auditor\nlife: 1h\ndry_run: true\n")
+	code, out, errOut := call(t, "--config", path, "--help")
+	require.Equal(t, exitOK, code, errOut)
+	require.Contains(t, out, "Commands:", "the file's language")
+	_, out, _ = call(t, "--config", path, "--help", "--lang", "ru")
+	require.Contains(t, out, "Команды:", "the command line wins")
+
+	for yaml, says := range map[string]string{
+		"lang: fr\n":                            ":1:7: ",
+		"config: x\n":                           `:1:1: unknown key "config"`,
+		"help: true\n":                          `:1:1: unknown key "help"`,
+		"data: x\ndrain: {intake: -5s}\n":       ":2:17: drain.intake: ",
+		"data: x\nspeed: 0\nlog: {level: info}": ":2:8: speed: ",
+	} {
+		write(yaml)
+		code, _, errOut := call(t, "demo", "--config", path)
+		require.Equal(t, exitUsage, code, yaml)
+		require.Contains(t, errOut, path+says)
+	}
+}
+
+func TestDemoRefusesASpeedThatIsNone(t *testing.T) {
+	for _, speed := range []string{"0", "-1", "NaN", "Inf", "x"} {
+		code, _, errOut := call(t, "demo", "--speed="+speed)
+		require.Equal(t, exitUsage, code, speed)
+		require.Contains(t, errOut, "--speed", speed)
 	}
 }
 

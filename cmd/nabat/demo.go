@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -17,6 +18,14 @@ import (
 type demoCmd struct {
 	config.Config
 	Speed float64 `default:"1" env:"NABAT_DEMO_SPEED" placeholder:"N" help:"${flag_speed}"`
+}
+
+// Validate checks the city's speed; kong asks the embedded configuration itself.
+func (c demoCmd) Validate() error {
+	if !(c.Speed > 0) || math.IsInf(c.Speed, 0) { // NaN is not above zero either
+		return config.Mistakes{{Flags: []string{"speed"}, Reason: fmt.Sprintf("a city cannot live %v times as fast; it takes a number above zero", c.Speed)}}
+	}
+	return nil
 }
 
 // Run serves a made-up city until a signal.

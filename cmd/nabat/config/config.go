@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -88,9 +87,10 @@ type Drain struct {
 	Database time.Duration `default:"30s" env:"DATABASE" help:"${key_drain_database}"`
 }
 
-// Validate checks what one value cannot know of another. Kong calls it.
+// Validate checks what one value cannot know of another, and returns Mistakes.
+// Kong calls it.
 func (c Config) Validate() error {
-	var errs error
+	var found Mistakes
 	for _, d := range []struct {
 		name string
 		d    time.Duration
@@ -99,18 +99,21 @@ func (c Config) Validate() error {
 		{"drain-console", c.Drain.Console}, {"drain-database", c.Drain.Database},
 	} {
 		if d.d <= 0 {
-			errs = errors.Join(errs, fmt.Errorf("--%s: a stop needs more than %s", d.name, d.d))
+			found = append(found, Mistake{[]string{d.name}, fmt.Sprintf("a stop needs more than %s", d.d)})
 		}
 	}
 	if (c.Console.Cert == "") != (c.Console.Key == "") {
-		errs = errors.Join(errs, errors.New("--console-cert and --console-key go together"))
+		found = append(found, Mistake{[]string{"console-cert", "console-key"}, "one goes with the other"})
 	}
 	if c.RTP.Announce != "" {
 		if _, err := netip.ParseAddr(c.RTP.Announce); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("--rtp-announce: %q is not an IP address", c.RTP.Announce))
+			found = append(found, Mistake{[]string{"rtp-announce"}, fmt.Sprintf("%q is not an IP address", c.RTP.Announce)})
 		}
 	}
-	return errs
+	if found != nil {
+		return found
+	}
+	return nil
 }
 
 // Bind is the address to listen on: the one given, or its port on --listen.

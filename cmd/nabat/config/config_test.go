@@ -19,20 +19,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func load(t *testing.T, yaml string, args ...string) (Config, error) {
 	t.Helper()
 	var c Config
-	opts := []kong.Option{Help(LangEnglish)}
+	app, err := kong.New(&c, Help(LangEnglish))
+	require.NoError(t, err)
 	if yaml != "" {
 		path := filepath.Join(t.TempDir(), "nabat.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(yaml), 0o600))
-		f, err := Load(path)
+		f, err := Load(path, app.Model.Node)
 		if err != nil {
 			return c, err
 		}
-		opts = append(opts, kong.Resolvers(f))
+		require.NoError(t, kong.Resolvers(f).Apply(app))
+		_, err = app.Parse(args)
+		return c, f.Locate(err)
 	}
-	app, err := kong.New(&c, opts...)
-	require.NoError(t, err)
 	_, err = app.Parse(args)
 	return c, err
+}
+
+// tree is the flags of an engine's configuration.
+func tree(t *testing.T) *kong.Node {
+	t.Helper()
+	var c Config
+	app, err := kong.New(&c, Help(LangEnglish))
+	require.NoError(t, err)
+	return app.Model.Node
 }
 
 func TestDefaultsAreLoopbackAndTheDocumentedPorts(t *testing.T) {
@@ -67,9 +77,7 @@ func TestCommandLineOverEnvironmentOverFileOverDefault(t *testing.T) {
 }
 
 func TestEveryKeyHasAllThreeNames(t *testing.T) {
-	known, err := keys()
-	require.NoError(t, err)
-	for name, flag := range known {
+	for name, flag := range keys(tree(t)) {
 		if flag.Hidden {
 			continue
 		}
@@ -127,7 +135,7 @@ func TestFaultsCarryLineColumnAndReason(t *testing.T) {
 		{"kafka:\n  brokers: [k1]\n", 2, 12, "is not an address like broker1:9092"},
 		{"sip-udp: :5060\n", 1, 1, "unknown key"},
 	} {
-		_, err := parse("nabat.yaml", []byte(c.yaml))
+		_, err := parse("nabat.yaml", []byte(c.yaml), keys(tree(t)))
 		fault, ok := errors.AsType[*FileError](err)
 		require.True(t, ok, "%q: %v", c.yaml, err)
 		require.Equal(t, c.line, fault.Line, "%q: %v", c.yaml, err)
@@ -139,9 +147,54 @@ func TestFaultsCarryLineColumnAndReason(t *testing.T) {
 
 func TestAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := parse("f", []byte("one: 1\ntwo: 2\n"))
+	_, err := parse("f", []byte("one: 1\ntwo: 2\n"), keys(tree(t)))
 	require.ErrorContains(t, err, "f:1:1")
 	require.ErrorContains(t, err, "f:2:1")
+}
+
+// What only the whole can judge is found in the file, too, unless the value came
+// from elsewhere. Not parallel: the environment is the process's.
+func TestMistakesOfTheFileCarryTheirLine(t *testing.T) {
+	for _, c := range []struct {
+		yaml         string
+		line, column int
+		says         string
+	}{
+		{"drain: {intake: -5s}\n", 1, 17, "drain.intake: a stop needs more than -5s"},
+		{"data: x\nconsole: {cert: x}\n", 2, 17, "console.cert, console.key: one goes with the other"},
+		{"console:\n  key: x\n", 2, 8, "one goes with the other"},
+		{"rtp:\n  announce: here\n", 2, 13, `"here" is not an IP address`},
+	} {
+		_, err := load(t, c.yaml)
+		fault, ok := errors.AsType[*FileError](err)
+		require.True(t, ok, "%q: %v", c.yaml, err)
+		require.Equal(t, []int{c.line, c.column}, []int{fault.Line, fault.Column}, c.yaml)
+		require.Contains(t, fault.Reason, c.says)
+	}
+
+	_, err := load(t, "drain: {intake: -5s, relay: -6s}\n")
+	require.ErrorContains(t, err, "nabat.yaml:1:17: ")
+	require.ErrorContains(t, err, "nabat.yaml:1:29: ")
+
+	_, err = load(t, "drain: {intake: 1s}\n", "--drain-intake=-2s")
+	require.EqualError(t, err, "--drain-intake: a stop needs more than -2s")
+	t.Setenv("NABAT_DRAIN_INTAKE", "-3s")
+	_, err = load(t, "drain: {intake: 1s}\n")
+	require.EqualError(t, err, "--drain-intake: a stop needs more than -3s")
+}
+
+func TestUnknownVariables(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, CheckEnvironment([]string{
+		"HOME=/", "NABAT_SIP_UDP=:1", "NABAT_POSTGRES_UNSAFE_SETTINGS_THAT_LOSE_ALARMS=fsync=off", "NABAT_TEST_SEED=1", "NABAT_REQUIRE_PEERS=1",
+		"NABAT_PORT=tcp://10.0.0.1:8112", "NABAT_PORT_8112_TCP_ADDR=10.0.0.1", "NABAT_SERVICE_HOST=10.0.0.1",
+	}, tree(t)))
+	err := CheckEnvironment([]string{"NABAT_SIP_UPD=:1", "NABAT_LISTN=1", "NABAT_COLOUR=red", "NABAT_PORT=1", "NABAT_=x"}, tree(t))
+	require.EqualError(t, err, `unknown environment variable NABAT_
+unknown environment variable NABAT_COLOUR
+unknown environment variable NABAT_LISTN; did you mean NABAT_LISTEN?
+unknown environment variable NABAT_PORT
+unknown environment variable NABAT_SIP_UPD; did you mean NABAT_SIP_UDP?`)
 }
 
 func TestBadFlagsAndPairs(t *testing.T) {

@@ -7,5 +7,9 @@
 // exist or a value that cannot be stops the start, with file, line, column and
 // reason (*FileError).
 //
-// The package reads the file and nothing else, starts nothing and keeps nothing.
+// So does a variable named NABAT_… that belongs to no key (*VariableError). A
+// value that only the whole can judge (Mistakes) gets its line, too, when the
+// file is where it came from.
+//
+// The package reads the file and the environment and nothing else, starts nothing and keeps nothing.
 package config

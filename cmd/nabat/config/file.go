@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"reflect"
 	"slices"
@@ -28,33 +29,40 @@ func (e *FileError) Error() string {
 // File is a configuration file that was read and whose every key and value is
 // known to be good. It resolves what neither the command line nor the
 // environment has set.
-type File struct{ values map[string]string } // by flag name
+type File struct {
+	path   string
+	values map[string]entry // by flag name
+	used   map[string]bool  // flags that took the file's value
+}
 
-// Load reads a file. An error holds every fault of it, each a *FileError.
-func Load(path string) (*File, error) {
+// entry is a value and where it stands.
+type entry struct {
+	text         string
+	line, column int
+}
+
+// Load reads a file, in which every flag of the command tree may stand but
+// help and the file's own name. An error holds every fault, each a *FileError.
+func Load(path string, tree *kong.Node) (*File, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return parse(path, text)
+	return parse(path, text, keys(tree))
 }
 
-func parse(path string, text []byte) (*File, error) {
+func parse(path string, text []byte, known map[string]*kong.Flag) (*File, error) {
 	doc, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return nil, malformed(path, err)
 	}
-	known, err := keys()
-	if err != nil {
-		return nil, err
-	}
-	r := reader{path: path, known: known, values: map[string]string{}}
+	r := reader{path: path, known: known, values: map[string]entry{}}
 	for _, d := range doc.Docs {
 		if d.Body != nil {
 			r.walk(d.Body, nil)
 		}
 	}
-	return &File{values: r.values}, errors.Join(r.faults...)
+	return &File{path: path, values: r.values, used: map[string]bool{}}, errors.Join(r.faults...)
 }
 
 // malformed is the YAML library's complaint with our way of saying where.
@@ -66,24 +74,40 @@ func malformed(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// keys is the set of flags of everything that can be told, by name.
-func keys() (map[string]*kong.Flag, error) {
-	var c Config
-	app, err := kong.New(&c, kong.NoDefaultHelp(), Help(LangEnglish))
-	if err != nil {
-		return nil, err
+// keys is the set of flags that a file may hold, by name. Commands that share a
+// flag's name share its meaning.
+func keys(tree *kong.Node) map[string]*kong.Flag {
+	out := map[string]*kong.Flag{}
+	for f := range flags(tree) {
+		if f.Name != "help" && f.Name != "config" && out[f.Name] == nil {
+			out[f.Name] = f
+		}
 	}
-	out := make(map[string]*kong.Flag, len(app.Model.Flags))
-	for _, f := range app.Model.Flags {
-		out[f.Name] = f
+	return out
+}
+
+// flags walks over those of a command and of all below it.
+func flags(n *kong.Node) iter.Seq[*kong.Flag] {
+	return func(yield func(*kong.Flag) bool) {
+		for _, f := range n.Flags {
+			if !yield(f) {
+				return
+			}
+		}
+		for _, child := range n.Children {
+			for f := range flags(child) {
+				if !yield(f) {
+					return
+				}
+			}
+		}
 	}
-	return out, nil
 }
 
 type reader struct {
 	path   string
 	known  map[string]*kong.Flag
-	values map[string]string
+	values map[string]entry
 	faults []error
 }
 
@@ -108,15 +132,15 @@ func (r *reader) walk(n ast.Node, at []string) {
 
 func (r *reader) pair(v *ast.MappingValueNode, at []string) {
 	key := append(slices.Clone(at), v.Key.GetToken().Value)
-	dotted := strings.Join(key, ".")
+	name := strings.Join(key, ".")
 	flag := r.known[strings.ReplaceAll(strings.Join(key, "-"), "_", "-")]
 	switch {
 	case flag != nil && !strings.Contains(key[len(key)-1], "-"):
-		r.value(v, flag, dotted)
+		r.value(v, flag, name)
 	case r.section(key):
 		r.walk(v.Value, key)
 	default:
-		r.fault(v.Key, "unknown key %q%s", dotted, r.nearest(dotted))
+		r.fault(v.Key, "unknown key %q%s", name, r.nearest(name))
 	}
 }
 
@@ -131,21 +155,22 @@ func (r *reader) section(key []string) bool {
 	return false
 }
 
-func (r *reader) value(v *ast.MappingValueNode, flag *kong.Flag, dotted string) {
+func (r *reader) value(v *ast.MappingValueNode, flag *kong.Flag, name string) {
 	text, ok := scalar(v.Value)
 	if !ok {
-		r.fault(v.Value, "%s: expected a plain value", dotted)
+		r.fault(v.Value, "%s: expected a plain value", name)
 		return
 	}
 	if _, twice := r.values[flag.Name]; twice {
-		r.fault(v.Key, "%s is given twice", dotted)
+		r.fault(v.Key, "%s is given twice", name)
 		return
 	}
 	if err := try(flag, text); err != nil {
-		r.fault(v.Value, "%s: %v", dotted, err)
+		r.fault(v.Value, "%s: %v", name, err)
 		return
 	}
-	r.values[flag.Name] = text
+	pos := v.Value.GetToken().Position
+	r.values[flag.Name] = entry{text: text, line: pos.Line, column: pos.Column}
 }
 
 // try reads the value the way the command line would, and throws it away.
@@ -183,22 +208,20 @@ func scalar(n ast.Node) (string, bool) {
 }
 
 // nearest proposes the key that was perhaps meant.
-func (r *reader) nearest(dotted string) string {
-	name := strings.NewReplacer(".", "-", "_", "-").Replace(dotted)
-	best, at := "", 3 // more slips than two are another word
+func (r *reader) nearest(key string) string {
+	name := strings.NewReplacer(".", "-", "_", "-").Replace(key)
+	var open []string
 	for k, f := range r.known {
-		if d := distance(name, k); d < at && !f.Hidden {
-			best, at = k, d
+		if !f.Hidden {
+			open = append(open, k)
 		}
 	}
+	slices.Sort(open)
+	best := nearest(name, open)
 	if best == "" {
 		return ""
 	}
-	section, rest, found := strings.Cut(best, "-")
-	if found {
-		best = section + "." + strings.ReplaceAll(rest, "-", "_")
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return fmt.Sprintf("; did you mean %q?", dotted(best))
 }
 
 // distance is Levenshtein's.
@@ -225,6 +248,9 @@ func distance(a, b string) int {
 // Validate satisfies kong; the file was checked when it was read.
 func (*File) Validate(*kong.Application) error { return nil }
 
+// Lang is the language that the file asks for, or empty.
+func (f *File) Lang() string { return f.values["lang"].text }
+
 // Resolve gives kong the file's value. The environment is stronger, and kong by
 // itself would let the file win.
 func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
@@ -234,7 +260,8 @@ func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, err
 		}
 	}
 	if v, ok := f.values[flag.Name]; ok {
-		return v, nil
+		f.used[flag.Name] = true
+		return v.text, nil
 	}
 	return nil, nil
 }
