@@ -80,7 +80,8 @@ func New(intake Intake, log *zap.Logger, metrics *Metrics, opts Options) *Server
 }
 
 // answer hands one frame in and appends its reply. What was begun is finished
-// when ctx ends; the intake bounds how long that takes. A panic costs this frame
+// whatever ends the listener, so ctx is one that does not end with it; the intake
+// bounds how long that takes. A panic costs this frame
 // its answer, and nobody else anything.
 func (s *Server) answer(ctx context.Context, f dc09.Frame, peer string, out []byte) (reply []byte) {
 	if f.Form != dc09.CRCHex || f.Quirks != 0 {
@@ -94,7 +95,7 @@ func (s *Server) answer(ctx context.Context, f dc09.Frame, peer string, out []by
 		}
 	}()
 	at := time.Now()
-	reply, verdict := s.intake.Answer(context.WithoutCancel(ctx), f, peer, at, out)
+	reply, verdict := s.intake.Answer(ctx, f, peer, at, out)
 	s.metrics.reply[verdict.Reply()].Inc()
 	s.metrics.latency.Observe(time.Since(at).Seconds())
 	return reply

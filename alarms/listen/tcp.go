@@ -118,15 +118,16 @@ type stream struct {
 
 func (st *stream) run(ctx context.Context) error {
 	stalled := false
+	whole := context.WithoutCancel(ctx)
 	for {
-		if err := st.frames(ctx, stalled); err != nil {
+		if err := st.frames(whole, stalled); err != nil {
 			return err
 		}
 		var err error
 		if stalled, err = st.read(ctx); err != nil {
 			// What a one-shot panel left before it closed is still a frame.
 			if errors.Is(err, io.EOF) && len(st.buf) > 0 {
-				return errors.Join(st.frames(ctx, true), err)
+				return errors.Join(st.frames(whole, true), err)
 			}
 			return err
 		}

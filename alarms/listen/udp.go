@@ -71,11 +71,12 @@ func (s *Server) UDP(ctx context.Context, pc net.PacketConn) error {
 
 func (s *Server) work(ctx context.Context, pc net.PacketConn, in <-chan datagram) {
 	var out []byte
+	whole := context.WithoutCancel(ctx)
 	for d := range in {
 		if ctx.Err() != nil {
 			continue // nothing new is taken any more; the panel repeats
 		}
-		out = s.datagram(ctx, pc, d, out)
+		out = s.datagram(whole, pc, d, out)
 	}
 }
 

@@ -231,7 +231,8 @@ func (b *batch) decideOne(j *job, number int64) {
 		j.failed = fmt.Errorf("card %s: %w", id, dispatch.ErrDuplicate)
 		return
 	}
-	j.card = l.card
+	before := l.card
+	j.card = &before
 	if j.unit.Decide == nil {
 		return
 	}
@@ -258,7 +259,7 @@ func (b *batch) decideOne(j *job, number int64) {
 	}
 	l.card, l.changed = after, true
 	l.events = append(l.events, events...)
-	j.card = after
+	j.card = &after
 }
 
 // safely contains a panic of one decision to its own unit.
@@ -306,7 +307,8 @@ func thenSafely(ctx context.Context, tx pgx.Tx, j *job) (err error) {
 			err = fmt.Errorf("writing panicked: %v", r)
 		}
 	}()
-	return j.unit.Then(ctx, tx, j.card)
+	card, _ := result{card: j.card}.unpack()
+	return j.unit.Then(ctx, tx, card)
 }
 
 // unitError is a refusal that one job's own writing brought on.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,22 +105,22 @@ var (
 // copyRows hands the rows of all jobs to their tables, each in one round trip.
 func (b *batch) copyRows(ctx context.Context) error {
 	var tables []*Table
-	rows := map[*Table][]byte{}
+	copies := b.loop.copies
 	for _, j := range b.jobs {
 		if j.failed != nil {
 			continue
 		}
 		for _, r := range j.unit.Rows {
-			octets, seen := rows[r.table]
-			if !seen {
+			if !slices.Contains(tables, r.table) {
 				tables = append(tables, r.table)
-				octets = append(make([]byte, 0, len(copyHead)+len(r.octets)*len(b.jobs)+len(copyTail)), copyHead...)
+				copies[r.table] = append(copies[r.table][:0], copyHead...)
 			}
-			rows[r.table] = append(octets, r.octets...)
+			copies[r.table] = append(copies[r.table], r.octets...)
 		}
 	}
 	for _, t := range tables {
-		if _, err := b.conn.PgConn().CopyFrom(ctx, bytes.NewReader(append(rows[t], copyTail...)), t.copy); err != nil {
+		copies[t] = append(copies[t], copyTail...)
+		if _, err := b.conn.PgConn().CopyFrom(ctx, bytes.NewReader(copies[t]), t.copy); err != nil {
 			return fmt.Errorf("copy into %s: %w", t.name, err)
 		}
 	}

@@ -39,23 +39,28 @@ type job struct {
 	done chan result     // capacity 1
 
 	// Filled while the batch runs.
-	before dispatch.Card
-	card   dispatch.Card
-	events []dispatch.Event
+	card *dispatch.Card // after the unit's change; nil for a unit without one
 	// failed means that the unit takes no further part in the batch.
 	failed error
 	// unchanged remembers dispatch.ErrUnchanged.
 	unchanged bool
 }
 
+// result is small because every unit's channel has room for one.
 type result struct {
-	card dispatch.Card
+	card *dispatch.Card
 	err  error
 }
 
-func (j *job) reset() {
-	j.before, j.card, j.events, j.failed, j.unchanged = dispatch.Card{}, dispatch.Card{}, nil, nil, false
+// unpack is the result as Do returns it.
+func (r result) unpack() (dispatch.Card, error) {
+	if r.card == nil {
+		return dispatch.Card{}, r.err
+	}
+	return *r.card, r.err
 }
+
+func (j *job) reset() { j.card, j.failed, j.unchanged = nil, nil, false }
 
 // outcome is what the caller hears once the batch is committed.
 func (j *job) outcome() result {

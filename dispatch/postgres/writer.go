@@ -75,7 +75,7 @@ func NewWriter(pool *pgxpool.Pool, log *zap.Logger, o WriterOptions) *Writer {
 		o.Registerer.MustRegister(w.batches, w.retried, w.refused, w.unsure)
 	}
 	for range o.Loops {
-		w.loops = append(w.loops, &loop{w: w, id: dispatch.NewRunID(), in: make(chan *job, queueSize)})
+		w.loops = append(w.loops, &loop{w: w, id: dispatch.NewRunID(), in: make(chan *job, queueSize), copies: map[*Table][]byte{}})
 	}
 	return w
 }
@@ -96,7 +96,7 @@ func (w *Writer) Do(ctx context.Context, u Unit) (dispatch.Card, error) {
 	}
 	select {
 	case r := <-j.done:
-		return r.card, r.err
+		return r.unpack()
 	case <-ctx.Done():
 		w.refused.Inc()
 		return dispatch.Card{}, fmt.Errorf("%w: %w", dispatch.ErrBusy, context.Cause(ctx))
@@ -104,7 +104,7 @@ func (w *Writer) Do(ctx context.Context, u Unit) (dispatch.Card, error) {
 		// The last batch may have answered in the same moment.
 		select {
 		case r := <-j.done:
-			return r.card, r.err
+			return r.unpack()
 		default:
 			return dispatch.Card{}, fmt.Errorf("%w: the writer has stopped", dispatch.ErrBusy)
 		}
@@ -129,6 +129,8 @@ type loop struct {
 	in    chan *job
 	conn  *pgxpool.Conn
 	batch int64
+	// copies keeps the room of what was last copied into each table.
+	copies map[*Table][]byte
 }
 
 func (l *loop) run(ctx context.Context) {
