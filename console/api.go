@@ -80,11 +80,32 @@ func (s *Server) buildAPI() error {
 		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
 		w.Write(s.openAPI)
 	})
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		if others := methodsAt(mux, r); len(others) > 0 {
+			w.Header().Set("Allow", strings.Join(others, ", "))
+			writeProblem(w, newProblem(http.StatusMethodNotAllowed,
+				&Fault{Code: CodeInvalid, RU: "Метод не подходит", EN: "Method not allowed"}))
+			return
+		}
 		writeProblem(w, problemOf(&Fault{Code: CodeNotFound, RU: "Такого адреса нет", EN: "No such address"}))
 	})
 	s.api = mux
 	return nil
+}
+
+// methodsAt are the methods that this address does answer. The mux would say so
+// itself, had it no pattern for the rest of /api/.
+func methodsAt(mux *http.ServeMux, r *http.Request) []string {
+	var out []string
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = m
+		if _, pattern := mux.Handler(probe); strings.HasPrefix(pattern, m+" ") ||
+			(m == http.MethodHead && strings.HasPrefix(pattern, http.MethodGet+" ")) {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // documentProblems puts our problem document in the place of huma's own.
@@ -136,7 +157,8 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // plainQuery refuses what huma would read leniently: a query that cannot be
 // parsed, a parameter given twice, or one without a value, which would quietly
-// give the unfiltered list; and text that the database cannot hold.
+// give the unfiltered list; text that the database cannot hold; and the zero
+// time, which below means «no bound».
 func (s *Server) plainQuery(ctx huma.Context, next func(huma.Context)) {
 	u := ctx.URL()
 	q, err := url.ParseQuery(u.RawQuery)
@@ -153,6 +175,10 @@ func (s *Server) plainQuery(ctx huma.Context, next func(huma.Context)) {
 		if !plain(name) || !plain(values[0]) {
 			name = strings.ToValidUTF8(strings.ReplaceAll(name, "\x00", "\ufffd"), "\ufffd")
 			refuse(ctx, problemOf(invalid(name, "Недопустимые символы в параметре: "+name, "The parameter is not valid text: "+name)))
+			return
+		}
+		if at, err := time.Parse(time.RFC3339, values[0]); err == nil && at.IsZero() && (name == "from" || name == "to") {
+			refuse(ctx, problemOf(invalid(name, "Такого времени здесь быть не может: "+name, "This time cannot be meant: "+name)))
 			return
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"nabat/dispatch"
 )
 
 // Position is the place of a row in a list that is ordered by time and then id:
@@ -27,15 +25,20 @@ func (p Position) cursor(kind byte) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+var errCursor = invalid("cursor", "Этот список такого курсора не выдавал", "cursor: is not one that this list gave out")
+
 func readCursor(kind byte, text string) (*Position, error) {
 	if text == "" {
 		return nil, nil //nolint:nilnil // no cursor: the first page
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) != 25 || b[0] != kind {
-		return nil, &dispatch.FieldError{Field: "cursor", Reason: "is not one that this list gave out"}
+		return nil, errCursor
 	}
 	p := &Position{At: time.UnixMicro(int64(binary.BigEndian.Uint64(b[1:]))).UTC()}
+	if y := p.At.Year(); y < 1 || y > 9999 { // made up, and beyond what the database counts
+		return nil, errCursor
+	}
 	copy(p.ID[:], b[9:])
 	return p, nil
 }
