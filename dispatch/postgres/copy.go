@@ -121,6 +121,7 @@ func (b *batch) copyRows(ctx context.Context) error {
 	for _, t := range tables {
 		copies[t] = append(copies[t], copyTail...)
 		if _, err := b.conn.PgConn().CopyFrom(ctx, bytes.NewReader(copies[t]), t.copy); err != nil {
+			delete(copies, t) // of a lost connection the driver may go on reading it for a moment
 			return fmt.Errorf("copy into %s: %w", t.name, err)
 		}
 	}
