@@ -14,6 +14,7 @@ import (
 	"nabat/cmd/nabat/config"
 	"nabat/console"
 	consoledb "nabat/console/postgres"
+	"nabat/dispatch"
 )
 
 type tokenCmd struct {
@@ -24,20 +25,59 @@ type tokenCmd struct {
 type tokenCreateCmd struct {
 	config.Base
 	Role string        `required:"" placeholder:"ROLE" help:"${flag_role}"`
-	Name string        `default:"cli" placeholder:"NAME" help:"${flag_token_name}"`
+	Name string        `placeholder:"NAME" help:"${flag_token_new}"`
 	Life time.Duration `default:"0" placeholder:"DURATION" help:"${flag_token_life}"`
 }
 
 // Run prints a fresh token, which is shown only this once.
 func (c tokenCreateCmd) Run(ctx context.Context, t terminal) error {
+	now, made := time.Now(), c.Name == ""
+	if made {
+		c.Name = madeName(now)
+	}
 	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
-		token, err := console.CreateToken(ctx, s, c.Name, c.Role, c.Life, time.Now())
+		token, err := console.CreateToken(ctx, s, c.Name, c.Role, c.Life, now)
+		if errors.Is(err, dispatch.ErrDuplicate) {
+			return fmt.Errorf(t.say(
+				"имя жетона «%[1]s» занято: возьмите другое (--name) или отзовите прежний (nabat token revoke %[1]s)",
+				"a token named %[1]q exists: take another name (--name) or revoke that one (nabat token revoke %[1]s)"), c.Name)
+		}
 		if err != nil {
-			return err
+			return accountError(t, err)
+		}
+		if made { // revoking will ask for it; standard output is the token's alone
+			fmt.Fprintln(t.err, t.say("имя жетона:", "the token's name:"), c.Name)
 		}
 		_, err = fmt.Fprintln(t.out, token)
 		return err
 	})
+}
+
+// madeName names a token whose maker did not care: when it was made, and
+// something that two of one second differ in.
+func madeName(now time.Time) string {
+	return "cli-" + now.UTC().Format("20060102-150405") + "-" + strings.ToLower(rand.Text()[:6])
+}
+
+// accountError puts the refusal of a form's field into the user's language; the
+// names of the fields become those of the command line.
+func accountError(t terminal, err error) error {
+	field, ok := errors.AsType[*dispatch.FieldError](err)
+	if !ok || t.lang == config.LangEnglish {
+		return err
+	}
+	switch field.Field {
+	case "role":
+		return errors.New("роль: бывает operator, duty:<служба>, supervisor, admin, auditor; служба — только у duty")
+	case "login":
+		return errors.New("имя для входа: от 1 до 64 знаков из a-z, 0-9, «.», «_», «-»")
+	case "name":
+		return errors.New("имя жетона: от 1 до 64 знаков из a-z, 0-9, «.», «_», «-»")
+	case "password":
+		return errors.New("пароль: слишком короткий (нужно 10 знаков или больше) или слишком длинный (512 октетов — предел)")
+	default:
+		return err
+	}
 }
 
 type tokenRevokeCmd struct {
@@ -48,7 +88,11 @@ type tokenRevokeCmd struct {
 // Run ends a token.
 func (c tokenRevokeCmd) Run(ctx context.Context, t terminal) error {
 	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
-		return s.RevokeToken(ctx, c.Name, time.Now())
+		err := s.RevokeToken(ctx, c.Name, time.Now())
+		if errors.Is(err, dispatch.ErrNotFound) {
+			return fmt.Errorf(t.say("жетона «%s» нет, или он уже отозван", "there is no token %q, or it is revoked"), c.Name)
+		}
+		return err
 	})
 }
 
@@ -75,8 +119,10 @@ func (c userAddCmd) Run(ctx context.Context, t terminal) error {
 		c.Name = c.Login
 	}
 	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
-		if err := console.CreateAccount(ctx, s, c.Login, c.Name, c.Role, password, time.Now()); err != nil {
-			return err
+		if err := console.CreateAccount(ctx, s, c.Login, c.Name, c.Role, password, time.Now()); errors.Is(err, dispatch.ErrDuplicate) {
+			return fmt.Errorf(t.say("имя для входа «%s» занято", "the login %q is taken"), c.Login)
+		} else if err != nil {
+			return accountError(t, err)
 		}
 		return tellPassword(t, password, made)
 	})
@@ -94,8 +140,10 @@ func (c userPasswdCmd) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	return withAccounts(ctx, c.Base, t, func(s *consoledb.Store) error {
-		if err := console.SetPassword(ctx, s, c.Login, password); err != nil {
-			return err
+		if err := console.SetPassword(ctx, s, c.Login, password); errors.Is(err, dispatch.ErrNotFound) {
+			return fmt.Errorf(t.say("человека с именем для входа «%s» нет", "nobody has the login %q"), c.Login)
+		} else if err != nil {
+			return accountError(t, err)
 		}
 		return tellPassword(t, password, made)
 	})

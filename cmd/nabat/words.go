@@ -50,6 +50,7 @@ var words = map[string]phrase{
 	"cmd_demo":            {"Движок с придуманным городом, людьми и службами.", "The engine with a made-up city, its people and services."},
 	"flag_role":           {"operator, duty:<служба>, supervisor, admin, auditor.", "operator, duty:<service>, supervisor, admin, auditor."},
 	"flag_token_name":     {"Имя жетона: им он подписан в журнале.", "The token's name: the journal signs with it."},
+	"flag_token_new":      {"Имя жетона: им он подписан в журнале. Не задано — придумывается и печатается в поток ошибок.", "The token's name: the journal signs with it. Unset: one is made up and printed to standard error."},
 	"flag_token_life":     {"Срок жизни, например 720h; 0 — бессрочно.", "How long it lives, e.g. 720h; 0: for ever."},
 	"flag_login":          {"Имя для входа.", "Login."},
 	"flag_person":         {"Как человека зовут.", "The person's name."},
