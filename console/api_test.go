@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -163,6 +164,89 @@ func TestCursorWalkIsCompleteUnderInserts(t *testing.T) {
 	noise.Wait()
 }
 
+func TestZeroTimeIsRefused(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	h := bearer(r.token("auditor"))
+	r.draft()
+	for _, list := range []string{"incidents", "contacts", "notifications", "facilities", "panels"} {
+		for _, bad := range []string{"to=0001-01-01T00:00:00Z", "from=0001-01-01T00:00:00Z", "to=0001-01-01T03:00:00%2B03:00", "to=0001-01-01T00:00:00.000Z"} {
+			var p console.Problem
+			res := r.ask(http.MethodGet, "/api/v1/"+list+"?"+bad, h, nil, &p)
+			require.Equal(t, http.StatusUnprocessableEntity, res.StatusCode, "%s?%s", list, bad)
+			require.Equal(t, strings.Split(bad, "=")[0], p.Field)
+		}
+	}
+	var l console.List[console.Incident]
+	require.Equal(t, http.StatusOK, r.ask(http.MethodGet, "/api/v1/incidents?to=0001-01-01T00:00:01Z", h, nil, &l).StatusCode)
+	require.Empty(t, l.Items)
+}
+
+func TestWrongMethodSaysWhichIsRight(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	for _, c := range []struct{ method, path, allow string }{
+		{http.MethodDelete, "/api/v1/incidents", "GET, HEAD"},
+		{http.MethodPost, "/api/v1/incidents/" + uuid.NewString(), "GET, HEAD"},
+		{http.MethodGet, "/api/v1/login", "POST"},
+		{http.MethodPut, "/api/v1/commands", "POST"},
+		{http.MethodPost, "/api/openapi.json", "GET, HEAD"},
+	} {
+		var p console.Problem
+		res := r.ask(c.method, c.path, nil, nil, &p)
+		require.Equal(t, http.StatusMethodNotAllowed, res.StatusCode, "%s %s", c.method, c.path)
+		require.Equal(t, c.allow, res.Header.Get("Allow"))
+		require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
+		require.Equal(t, http.StatusMethodNotAllowed, p.Status)
+	}
+	res := r.ask(http.MethodDelete, "/api/v1/nope", nil, nil, nil)
+	require.Equal(t, http.StatusNotFound, res.StatusCode)
+	require.Empty(t, res.Header.Get("Allow"))
+}
+
+// What a panel's message does not say is null, and not left out.
+func TestNotificationShowsWhatIsUnknown(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	incident := r.draft()
+	for i, known := range []bool{false, true} {
+		var id *dispatch.IncidentID
+		var at *time.Time
+		if known {
+			now := r.clock.now()
+			id, at = &incident, &now
+		}
+		_, err := r.pool.Exec(t.Context(), `INSERT INTO notifications (seq, dedup_key, id, received_at, occurred_at, account, protocol, class, condition,
+			code, area, zone, user_no, text, raw, peer, duplicate, incident_id, why) VALUES
+			('0001', '', $1, now() - make_interval(secs => $2), $3, '1234', 'dc09', 'fire', 'alarm', '', '', '', '', '', '\x00ff', '', false, $4, '')`,
+			dispatch.NewNotificationID(), i, at, id)
+		require.NoError(t, err)
+	}
+	h := bearer(r.token("auditor"))
+	var l console.List[map[string]any]
+	require.Equal(t, http.StatusOK, r.ask(http.MethodGet, "/api/v1/notifications", h, nil, &l).StatusCode)
+	require.Len(t, l.Items, 2)
+	for _, n := range l.Items {
+		for field := range strings.FieldsSeq("account protocol class condition code area zone text raw occurredAt receivedAt peer duplicate incidentId") {
+			require.Contains(t, n, field)
+		}
+	}
+	require.Nil(t, l.Items[0]["occurredAt"])
+	require.Nil(t, l.Items[0]["incidentId"])
+	require.NotNil(t, l.Items[1]["occurredAt"])
+	require.Equal(t, incident.String(), l.Items[1]["incidentId"])
+
+	var doc, list any
+	r.ask(http.MethodGet, "/api/openapi.json", nil, nil, &doc)
+	r.ask(http.MethodGet, "/api/v1/notifications", h, nil, &list)
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	require.NoError(t, c.AddResource("openapi.json", doc))
+	sch, err := c.Compile("openapi.json#/components/schemas/ListNotification")
+	require.NoError(t, err)
+	require.NoError(t, sch.Validate(list), "%v", list)
+}
+
 func TestCursorOfAnotherListIsRefused(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -176,6 +260,10 @@ func TestCursorOfAnotherListIsRefused(t *testing.T) {
 	var p console.Problem
 	require.Equal(t, http.StatusUnprocessableEntity, r.ask(http.MethodGet, "/api/v1/contacts?cursor="+l.Next, h, nil, &p).StatusCode)
 	require.Equal(t, "cursor", p.Field)
+	require.Equal(t, "Этот список такого курсора не выдавал", p.RU)
+	// Of the right kind, and of a time that no database counts.
+	made := base64.RawURLEncoding.EncodeToString(append([]byte{1, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, make([]byte, 16)...))
+	require.Equal(t, http.StatusUnprocessableEntity, r.ask(http.MethodGet, "/api/v1/incidents?cursor="+made, h, nil, &p).StatusCode)
 }
 
 // movingStore lets something happen between the choice of ids and the reading of
@@ -305,7 +393,7 @@ func TestNotificationsShowWhatThePanelSaid(t *testing.T) {
 	require.NoError(t, err)
 	for i := range 5 {
 		_, err := r.pool.Exec(t.Context(), `
-			INSERT INTO notifications (id, received_at, occurred_at, account, panel_id, facility_id, protocol, class, condition,
+			INSERT INTO notifications (seq, dedup_key, id, received_at, occurred_at, account, panel_id, facility_id, protocol, class, condition,
 			       code, area, zone, user_no, text, raw, peer, seq, duplicate, dedup_key, incident_id, why)
 			VALUES ($1, $2, NULL, $3, $4, $5, 'ADM-CID', 'fire', 'alarm', '1110', '01', '007', '', 'дым', '\x0aff00', '10.0.0.1:5', '0001', $6, '', $7, 'пожар')`,
 			dispatch.NewNotificationID(), at.Add(time.Duration(i)*time.Second), []string{"AB12", "CD34"}[i%2], panel, facility, i > 0, incident)

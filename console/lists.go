@@ -83,11 +83,11 @@ type Notification struct {
 	User       string                  `json:"user,omitempty"`
 	Text       string                  `json:"text"`
 	Raw        Octets                  `json:"raw"`
-	OccurredAt *time.Time              `json:"occurredAt,omitempty" doc:"when the panel says it happened"`
+	OccurredAt *time.Time              `json:"occurredAt" doc:"when the panel says it happened; null: it did not say"`
 	ReceivedAt time.Time               `json:"receivedAt"`
 	Peer       string                  `json:"peer"`
 	Duplicate  bool                    `json:"duplicate"`
-	Incident   dispatch.IncidentID     `json:"incidentId,omitzero" format:"uuid"`
+	Incident   *dispatch.IncidentID    `json:"incidentId" format:"uuid" nullable:"true" doc:"null: it belongs to no card"`
 	FacilityID string                  `json:"facilityId,omitempty" doc:"the registry's own code of the facility"`
 	Why        string                  `json:"why,omitempty" doc:"what was decided and why"`
 }

@@ -117,14 +117,10 @@ func (s *Store) Notifications(ctx context.Context, f console.NotificationFilter)
 	return collect(ctx, s, "notifications", query, c.args, func(row pgx.CollectableRow) (console.Notification, error) {
 		var n console.Notification
 		var raw []byte
-		var incident *dispatch.IncidentID
 		err := row.Scan(&n.ID, &n.ReceivedAt, &n.OccurredAt, &n.Account, &n.FacilityID, &n.Protocol, &n.Class, &n.Condition,
-			&n.Code, &n.Area, &n.Zone, &n.User, &n.Text, &raw, &n.Peer, &n.Duplicate, &incident, &n.Why)
+			&n.Code, &n.Area, &n.Zone, &n.User, &n.Text, &raw, &n.Peer, &n.Duplicate, &n.Incident, &n.Why)
 		n.Raw, n.ReceivedAt = raw, n.ReceivedAt.UTC()
 		n.OccurredAt = inUTC(n.OccurredAt)
-		if incident != nil {
-			n.Incident = *incident
-		}
 		return n, err
 	})
 }
