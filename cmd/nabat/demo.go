@@ -23,7 +23,7 @@ type demoCmd struct {
 // Validate checks the city's speed; kong asks the embedded configuration itself.
 func (c demoCmd) Validate() error {
 	if !(c.Speed > 0) || math.IsInf(c.Speed, 0) { // NaN is not above zero either
-		return config.Mistakes{{Flags: []string{"speed"}, Reason: fmt.Sprintf("a city cannot live %v times as fast; it takes a number above zero", c.Speed)}}
+		return config.MistakesError{{Flags: []string{"speed"}, Reason: fmt.Sprintf("a city cannot live %v times as fast; it takes a number above zero", c.Speed)}}
 	}
 	return nil
 }

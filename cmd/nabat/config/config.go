@@ -87,10 +87,10 @@ type Drain struct {
 	Database time.Duration `default:"30s" env:"DATABASE" help:"${key_drain_database}"`
 }
 
-// Validate checks what one value cannot know of another, and returns Mistakes.
+// Validate checks what one value cannot know of another, and returns MistakesError.
 // Kong calls it.
 func (c Config) Validate() error {
-	var found Mistakes
+	var found MistakesError
 	for _, d := range []struct {
 		name string
 		d    time.Duration

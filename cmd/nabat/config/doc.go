@@ -8,7 +8,7 @@
 // reason (*FileError).
 //
 // So does a variable named NABAT_… that belongs to no key (*VariableError). A
-// value that only the whole can judge (Mistakes) gets its line, too, when the
+// value that only the whole can judge (MistakesError) gets its line, too, when the
 // file is where it came from.
 //
 // The package reads the file and the environment and nothing else, starts nothing and keeps nothing.

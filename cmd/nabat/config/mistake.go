@@ -11,17 +11,17 @@ type Mistake struct {
 	Reason string
 }
 
-func (m Mistake) Error() string {
+func (m Mistake) String() string {
 	return "--" + strings.Join(m.Flags, ", --") + ": " + m.Reason
 }
 
-// Mistakes is what a Validate found, all of it at once.
-type Mistakes []Mistake
+// MistakesError is what a Validate found, all of it at once.
+type MistakesError []Mistake
 
-func (m Mistakes) Error() string {
+func (m MistakesError) Error() string {
 	lines := make([]string, len(m))
 	for i, one := range m {
-		lines[i] = one.Error()
+		lines[i] = one.String()
 	}
 	return strings.Join(lines, "\n")
 }
@@ -30,7 +30,7 @@ func (m Mistakes) Error() string {
 // from; those of the command line and the environment keep their flag's name.
 // Any other error is returned as it is.
 func (f *File) Locate(err error) error {
-	mistakes, ok := errors.AsType[Mistakes](err)
+	mistakes, ok := errors.AsType[MistakesError](err)
 	if !ok {
 		return err
 	}
@@ -53,7 +53,7 @@ func (f *File) locate(m Mistake) error {
 		}
 		return &FileError{File: f.path, Line: v.line, Column: v.column, Reason: strings.Join(keys, ", ") + ": " + m.Reason}
 	}
-	return m
+	return MistakesError{m}
 }
 
 // dotted is a flag's name as the file spells it.
