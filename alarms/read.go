@@ -25,6 +25,10 @@ func Read(f dc09.Frame, peer string, at time.Time) (dc09.Message, Message, Verdi
 		Account: strings.ToUpper(env.Account), Seq: env.Seq, Raw: env.Raw, Peer: peer,
 		ReceivedAt: at.UTC().Truncate(time.Microsecond),
 	}
+	switch env.Token {
+	case "ACK", "NAK", "DUH", "RSP":
+		return env, msg, Answer
+	}
 	var syntax *dc09.SyntaxError
 	switch {
 	case errors.As(err, &syntax) && syntax.Echo:

@@ -31,9 +31,9 @@ func TestVectors(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &vs))
 	want := map[string]alarms.Verdict{
 		"P-62": alarms.UnknownToken, "P-68": alarms.Unusable, "P-59": alarms.Malformed, "P-60": alarms.Malformed,
-		"P-61": alarms.Malformed, "P-47": alarms.Malformed,
-		"P-21": alarms.UnknownToken, "P-22": alarms.UnknownToken, "P-23": alarms.UnknownToken, // replies, at the wrong end
-		"P-41": alarms.UnknownToken,
+		"P-61": alarms.Malformed, "P-47": alarms.Answer,
+		"P-21": alarms.Answer, "P-22": alarms.Answer, "P-23": alarms.Answer, // replies, at the wrong end
+		"P-41": alarms.Answer,
 	}
 	for _, v := range vs {
 		if v.Expect == "REJECT" || v.Expect == "NOT-DC09" {
@@ -280,6 +280,27 @@ func TestEnvelopeAndDataOfTwoAccounts(t *testing.T) {
 	require.Equal(t, "4521", h.last().Account)
 	require.True(t, h.last().Facility.IsZero())
 	require.Contains(t, h.last().Why, "различаются")
+
+	// What nobody vouches for never makes the panel's own alarm a repeat, before or
+	// after a restart.
+	for _, seq := range []string{"0031", "0032"} {
+		require.Equal(t, alarms.Stored, h.send(`"SIA-DCS"`+seq+`L0#9999[#4521|Nri1/FA008]`))
+		h.restart()
+	}
+	require.Equal(t, alarms.Stored, h.send(`"SIA-DCS"0033L0#4521[#4521|Nri1/FA008]`))
+	require.False(t, h.last().Duplicate)
+	require.Equal(t, dispatch.Dispatched, h.card(len(h.store.order)-1).State)
+}
+
+// Two receivers, or one shown its own address, must not answer each other.
+func TestAnswersAreNotAnswered(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, body := range []string{
+		`"ACK"0000L0#4521[]`, `"*ACK"0000L0#4521[00`, `"NAK"0000R0L0A0[]_12:00:00,03-01-2026`, `"DUH"0001L0#4521[]`, `"RSP"0001L0#4521[x]`,
+	} {
+		require.Equal(t, alarms.Answer, h.send(body), body)
+	}
 }
 
 func TestAccountOfTheDataAloneAndLowerCase(t *testing.T) {
@@ -470,8 +491,8 @@ func TestVerdictsOnTheWire(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[alarms.Verdict]dc09.Reply{
 		alarms.Stored: dc09.ACK, alarms.Alive: dc09.ACK, alarms.WrongTime: dc09.NAK, alarms.UnknownToken: dc09.DUH,
-		alarms.Unusable: dc09.DUH, alarms.Sealed: dc09.Silence, alarms.Malformed: dc09.Silence, alarms.Fault: dc09.Silence,
-		0: dc09.Silence,
+		alarms.Unusable: dc09.DUH, alarms.Sealed: dc09.Silence, alarms.Malformed: dc09.Silence, alarms.Answer: dc09.Silence,
+		alarms.Fault: dc09.Silence, 0: dc09.Silence,
 	} {
 		require.Equal(t, want, v.Reply(), v.String())
 	}

@@ -23,13 +23,16 @@ const (
 	// Malformed: the checksum fits and the header is not one, so that there is
 	// nothing to echo.
 	Malformed
+	// Answer: a frame that only receivers send. It is never answered, or two
+	// receivers, or one that is shown its own address, would answer for ever.
+	Answer
 	// Fault: it could not be stored. Ours, whatever the cause.
 	Fault
 )
 
 var verdictNames = [...]string{
 	Stored: "stored", Alive: "alive", WrongTime: "wrong_time", UnknownToken: "unknown_token",
-	Unusable: "unusable", Sealed: "sealed", Malformed: "malformed", Fault: "fault",
+	Unusable: "unusable", Sealed: "sealed", Malformed: "malformed", Answer: "answer", Fault: "fault",
 }
 
 func (v Verdict) String() string {

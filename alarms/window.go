@@ -22,12 +22,19 @@ const (
 // it on a repeat, keep it, or start over.
 type topic struct {
 	account, protocol, thing, area, zone, user string
+	// vouched is whether a registered panel stands behind the message. One that
+	// nobody vouches for gets a draft and is never routed; it must not make the
+	// real panel's alarm a repeat.
+	vouched bool
 }
 
 // topicOf takes a Contact ID code without its qualifier, and of a SIA code its
 // class: FA and FH of one zone are the same thing.
 func topicOf(n *Notification) topic {
-	t := topic{account: n.Account, protocol: n.Protocol, area: n.Area, zone: n.Zone, user: n.User}
+	t := topic{
+		account: n.Account, protocol: n.Protocol, area: n.Area, zone: n.Zone, user: n.User,
+		vouched: !n.Panel.IsZero(),
+	}
 	switch {
 	case n.Code == "":
 		t.thing = n.Text // unreadable: the whole content

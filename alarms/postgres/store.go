@@ -118,7 +118,7 @@ func (s *Store) Originals(ctx context.Context, since time.Time) ([]alarms.Notifi
 		return nil, fmt.Errorf("wait for writers: %w", err)
 	}
 	rows, err := s.pool.Query(ctx, `
-		SELECT id, received_at, account, protocol, class, condition, code, area, zone, user_no, text, incident_id
+		SELECT id, received_at, account, protocol, class, condition, code, area, zone, user_no, text, panel_id, incident_id
 		  FROM notifications
 		 WHERE received_at >= $1 AND NOT duplicate
 		 ORDER BY received_at, id`, since)
@@ -127,10 +127,14 @@ func (s *Store) Originals(ctx context.Context, since time.Time) ([]alarms.Notifi
 	}
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (alarms.Notification, error) {
 		var n alarms.Notification
+		var panel *dispatch.PanelID
 		var incident *dispatch.IncidentID
 		err := r.Scan(&n.ID, &n.ReceivedAt, &n.Account, &n.Protocol, &n.Class, &n.Condition, &n.Code, &n.Area, &n.Zone,
-			&n.User, &n.Text, &incident)
+			&n.User, &n.Text, &panel, &incident)
 		n.ReceivedAt = n.ReceivedAt.UTC()
+		if panel != nil {
+			n.Panel = *panel
+		}
 		if incident != nil {
 			n.Incident = *incident
 		}
