@@ -18,9 +18,12 @@ type Intake interface {
 	Answer(ctx context.Context, f dc09.Frame, peer string, at time.Time, out []byte) ([]byte, alarms.Verdict)
 }
 
+// DefaultMaxConns bounds the TCP connections where Options does not.
+const DefaultMaxConns = 20_000
+
 // Options are the bounds of a listener. Zero values take the defaults.
 type Options struct {
-	// MaxConns bounds the TCP connections; 20,000.
+	// MaxConns bounds the TCP connections; DefaultMaxConns.
 	MaxConns int
 	// Idle is how long a connection may say nothing; 25 h, because panels are
 	// allowed a link test a day.
@@ -48,7 +51,7 @@ func (o Options) withDefaults() Options {
 			*n = v
 		}
 	}
-	num(&o.MaxConns, 20_000)
+	num(&o.MaxConns, DefaultMaxConns)
 	def(&o.Idle, 25*time.Hour)
 	def(&o.Pause, 400*time.Millisecond)
 	def(&o.FrameTimeout, 5*time.Second)

@@ -47,7 +47,9 @@ func (s *Server) TCP(ctx context.Context, ln net.Listener) error {
 			// Out of files, or a peer that gave up in the queue: neither may end
 			// the receiver.
 			s.metrics.full.WithLabelValues("accept").Inc()
-			s.log.Warn("accept failed", zap.Error(err))
+			if pause == 0 { // once for the whole burst
+				s.log.Warn("accept failed, trying again", zap.Error(err))
+			}
 			pause = min(max(2*pause, 10*time.Millisecond), acceptPause)
 			if !sleep(ctx, pause) {
 				return nil

@@ -41,7 +41,10 @@
 //   - More legs than Config.Legs, facts waiting for the database included: 503
 //     with Retry-After, so that the trunk takes another way. Counted.
 //   - More messages in work than Config.Messages: 503 with Retry-After.
-//   - More TCP connections than Config.Connections: the new one is closed.
+//   - More TCP connections than Config.Connections, or than a quarter of them from
+//     one source: the new one is closed. One without a request for a minute, or
+//     silent for a day after it, is closed too.
+//   - Out of files: accepting waits, at most a second, and tries again.
 //
 // # Goroutines and failure
 //

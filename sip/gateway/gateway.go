@@ -29,6 +29,9 @@ func init() {
 	gosip.SetDefaultLogger(slog.New(slog.DiscardHandler))
 }
 
+// DefaultConnections bounds the TCP connections where Config does not.
+const DefaultConnections = 1000
+
 // Config is what a Gateway needs. Intake, Media and Run are mandatory.
 type Config struct {
 	Intake sip.Intake
@@ -46,7 +49,7 @@ type Config struct {
 	Calls       int           // answered at the same time; 2000 when 0
 	Legs        int           // known at the same time, ringing and unsettled ones included; 20000 when 0
 	Messages    int           // in work at the same time; 256 when 0
-	Connections int           // TCP; 1000 when 0
+	Connections int           // TCP, a quarter of them from one source; DefaultConnections when 0
 	Drain       time.Duration // for an orderly end of live calls; 5 s when 0
 
 	Log     *zap.Logger
@@ -79,7 +82,7 @@ func New(cfg Config) (*Gateway, error) {
 	cfg.Calls = cmp.Or(cfg.Calls, 2000)
 	cfg.Legs = cmp.Or(cfg.Legs, 20000)
 	cfg.Messages = cmp.Or(cfg.Messages, 256)
-	cfg.Connections = cmp.Or(cfg.Connections, 1000)
+	cfg.Connections = cmp.Or(cfg.Connections, DefaultConnections)
 	cfg.Drain = cmp.Or(cfg.Drain, 5*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()

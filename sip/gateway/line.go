@@ -23,6 +23,7 @@ type line struct {
 	client  *sipgo.Client
 	udp     net.PacketConn
 	tcp     net.Listener
+	conns   *limited // nil without TCP
 	running gate
 }
 
@@ -35,6 +36,9 @@ func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	defer stop()
 
 	ln := &line{Gateway: g, udp: udp, tcp: tcp}
+	if tcp != nil {
+		ln.conns = limit(tcp, g.cfg.Connections, g.met.dropped, g.log)
+	}
 	srv, err := ln.build()
 	if err != nil {
 		return fmt.Errorf("build SIP stack: %w", err)
@@ -50,10 +54,8 @@ func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	if udp != nil {
 		serving.Go(func() { ended <- fmt.Errorf("UDP reader ended: %w", orClosed(srv.ServeUDP(udp))) })
 	}
-	var conns *limited
 	if tcp != nil {
-		conns = limit(tcp, g.cfg.Connections, g.met.dropped.WithLabelValues("too many connections"))
-		serving.Go(func() { ended <- fmt.Errorf("TCP accept ended: %w", orClosed(srv.ServeTCP(conns))) })
+		serving.Go(func() { ended <- fmt.Errorf("TCP accept ended: %w", orClosed(srv.ServeTCP(ln.conns))) })
 	}
 
 	var failed error
@@ -76,14 +78,14 @@ func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 		udp.Close()
 	}
 	if tcp != nil {
-		tcp.Close()
+		ln.conns.Close()
 	}
 	serving.Wait()
 	if err := ln.ua.Close(); err != nil {
 		g.log.Debug("closing connections", zap.Error(err))
 	}
-	if conns != nil {
-		conns.closeAll()
+	if ln.conns != nil {
+		ln.conns.closeAll()
 	}
 	return failed
 }
@@ -139,6 +141,9 @@ func (ln *line) handler(ctx, hard context.Context) sipgo.RequestHandler {
 			return
 		}
 		defer ln.running.leave()
+		if ln.conns != nil && req.Transport() == "TCP" {
+			ln.conns.heard(req.Source())
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				ln.met.panics.Inc()

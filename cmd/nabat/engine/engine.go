@@ -96,6 +96,7 @@ type Engine struct {
 	registryMark string
 	receiver     *alarms.Receiver
 	listeners    *listen.Server
+	share        share
 	line         *gateway.Gateway
 	cluster      *kafka.Cluster
 	relay        *routing.Relay
@@ -110,7 +111,7 @@ const leaseTerm = 10 * time.Second
 // New builds an engine and does what must be done before anybody is answered.
 // The caller runs Stages and then calls Close.
 func New(ctx context.Context, o Options) (_ *Engine, err error) {
-	e := &Engine{o: o, log: o.Log, run: dispatch.NewRunID(), metrics: newMetrics(), wake: postgres.NewWake()}
+	e := &Engine{o: o, log: o.Log, run: dispatch.NewRunID(), metrics: newMetrics(), wake: postgres.NewWake(), share: shareOf(openFiles())}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -211,7 +212,7 @@ func (e *Engine) buildAlarms(ctx context.Context) error {
 	if err := e.receiver.Load(ctx, e.alarmStore, time.Now()); err != nil {
 		return err
 	}
-	e.listeners = listen.New(e.receiver, e.log, listen.NewMetrics(e.metrics), listen.Options{})
+	e.listeners = listen.New(e.receiver, e.log, listen.NewMetrics(e.metrics), listen.Options{MaxConns: e.share.panels})
 	return nil
 }
 
@@ -229,7 +230,8 @@ func (e *Engine) buildLine(context.Context) error {
 	}
 	e.line, err = gateway.New(gateway.Config{
 		Intake: e.store, Media: pool, Run: e.run, Host: e.o.SIPHost, Drain: e.o.Drain.Intake / 2,
-		Log: e.log, Metrics: e.metrics,
+		Connections: e.share.trunks,
+		Log:         e.log, Metrics: e.metrics,
 	})
 	return err
 }

@@ -1,0 +1,54 @@
+package listen_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"nabat/alarms/listen"
+)
+
+// poorListener has no files for the first few connections.
+type poorListener struct {
+	*memListener
+	left atomic.Int32
+}
+
+func (l *poorListener) Accept() (net.Conn, error) {
+	if l.left.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	return l.memListener.Accept()
+}
+
+func TestAcceptOutlivesAWantOfFiles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ln := &poorListener{memListener: newMemListener()}
+		ln.left.Store(3)
+		core, logs := observer.New(zap.WarnLevel)
+		reg := prometheus.NewRegistry()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- listen.New(&intake{}, zap.New(core), listen.NewMetrics(reg), listen.Options{}).TCP(ctx, ln)
+		}()
+		c := ln.dial()
+		_, err := c.Write(null("0001"))
+		require.NoError(t, err)
+		read(t, c, len(ack("0001")))
+		count(t, reg, "nabat_dc09_full_total", "accept", 3)
+		require.Equal(t, 1, logs.Len(), "once for a burst")
+		c.Close()
+		cancel()
+		require.NoError(t, <-done)
+	})
+}

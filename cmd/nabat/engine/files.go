@@ -1,0 +1,31 @@
+package engine
+
+import (
+	"syscall"
+
+	"nabat/alarms/listen"
+	"nabat/sip/gateway"
+)
+
+// share is how many descriptors those who connect from outside may take.
+type share struct {
+	panels, trunks int
+}
+
+// shareOf divides the limit of open files: half for panels, an eighth for
+// telephone trunks, never above the defaults. The rest stays for voice, the
+// database, the broker and the consoles, however many connect.
+func shareOf(files uint64) share {
+	part := func(of uint64, most int) int { return int(min(max(files/of, 1), uint64(most))) } //nolint:gosec // at most `most`, which is positive
+	return share{panels: part(2, listen.DefaultMaxConns), trunks: part(8, gateway.DefaultConnections)}
+}
+
+// openFiles is the limit of this process; the runtime has raised it to the hard
+// one. Where it cannot be asked the smallest usual one is assumed.
+func openFiles() uint64 {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 1024
+	}
+	return l.Cur
+}
