@@ -7,7 +7,9 @@
 // its PostgreSQL in the same instant; then it is started again on the same data
 // and everybody goes on. The outside remembers what it was told, repeats what
 // was not acknowledged as the real peers do, and in the end the database, the
-// journal and the topics are held against that memory.
+// journal and the topics are held against that memory. Some answers are lost on
+// their way back, so that much is stored which was not acknowledged: a restart
+// must recognise it when it comes again.
 //
 //	TestKill                       the proof: -kills 200 in `make soak`
 //	TestForgetfulDatabaseIsFound   the proof of the proof: on a database that
