@@ -37,8 +37,18 @@ type Taker interface {
 	// dispatch.ErrUnchanged for one that changes nothing, dispatch.ErrNotFound
 	// where there is no such incident or no assignment of the service, a
 	// *dispatch.TransitionError or *dispatch.FieldError for one that can never
-	// be applied. Every other error is worth another try.
-	TakeReply(ctx context.Context, id dispatch.IncidentID, s dispatch.Service, replyID string, d dispatch.Decide) error
+	// be applied: ReusedID for one whose source and id belong to a reply about
+	// another incident. Every other error is worth another try.
+	TakeReply(ctx context.Context, s dispatch.Service, r Reply, d dispatch.Decide) error
+}
+
+// ReusedID is what is wrong with a reply whose source and id were those of a
+// reply about another incident. To pass over it as a repeat would lose it.
+func ReusedID(r Reply, earlier dispatch.IncidentID) *dispatch.FieldError {
+	return &dispatch.FieldError{
+		Field:  "id",
+		Reason: fmt.Sprintf("%q of source %q was already used in a reply about incident %s", r.ID, r.Source, earlier),
+	}
 }
 
 // RepliesOptions is what the taking of replies is made of.
@@ -167,7 +177,7 @@ func (r *Replies) take(ctx context.Context, p Producer, in Incoming, s dispatch.
 	})
 	var final error
 	err := insist(ctx, &r.taking, func() error {
-		err := r.o.Taker.TakeReply(ctx, reply.Incident, s, reply.ID, decide)
+		err := r.o.Taker.TakeReply(ctx, s, reply, decide)
 		final = nil
 		var transition *dispatch.TransitionError
 		var field *dispatch.FieldError

@@ -17,6 +17,7 @@ import (
 const (
 	MaxReplyBytes   = 64 << 10
 	MaxReplyID      = 128
+	MaxReplySource  = 2048
 	MaxOrderNumber  = 64
 	MaxReplyComment = 2000
 )
@@ -29,8 +30,11 @@ var replyStatuses = []dispatch.AssignmentState{
 
 // Reply is what a service says of its part of an incident. Which service it is
 // comes from the topic alone.
+//
+// Source and ID together tell it from the service's other replies.
 type Reply struct {
 	ID          string
+	Source      string
 	Incident    dispatch.IncidentID
 	Status      dispatch.AssignmentState
 	OrderNumber string
@@ -65,7 +69,7 @@ func ParseReply(value []byte) (Reply, error) {
 	if r.ID, _, err = str(event, "id", 1, MaxReplyID); err != nil {
 		return r, err
 	}
-	if _, _, err = str(event, "source", 1, 2048); err != nil {
+	if r.Source, _, err = str(event, "source", 1, MaxReplySource); err != nil {
 		return r, err
 	}
 	subject, _, err := str(event, "subject", 1, 36)

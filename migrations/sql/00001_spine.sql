@@ -282,12 +282,15 @@ CREATE TABLE outbox_cursors (
     updated_at timestamptz NOT NULL
 );
 
--- Replies of services that were taken, so that a repeat changes nothing.
+-- Replies of services that were taken, so that a repeat changes nothing. The
+-- same source and id for another incident is no repeat, but a mistake to report.
 CREATE TABLE service_replies (
-    service  text NOT NULL,
-    reply_id text NOT NULL,
-    at       timestamptz NOT NULL,
-    PRIMARY KEY (service, reply_id)
+    service       text NOT NULL,
+    source_sha256 bytea NOT NULL CHECK (length(source_sha256) = 32), -- the source may be longer than an index can hold
+    reply_id      text NOT NULL,
+    incident_id   uuid NOT NULL REFERENCES incidents (id),
+    at            timestamptz NOT NULL,
+    PRIMARY KEY (service, source_sha256, reply_id)
 );
 
 -- Who does what only one node may do. The database's clock rules.

@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"nabat/dispatch"
+	"nabat/routing"
 )
 
 // city is the store in memory: cards, the journal, positions, taken replies. It
@@ -20,7 +22,7 @@ type city struct {
 	cards   map[dispatch.IncidentID]dispatch.Card
 	events  []dispatch.Event
 	cursors map[string]int64
-	taken   map[string]bool
+	taken   map[string]dispatch.IncidentID
 	wake    chan struct{}
 	away    error // every call fails with it while it is set
 }
@@ -28,7 +30,7 @@ type city struct {
 func newCity() *city {
 	return &city{
 		cards: map[dispatch.IncidentID]dispatch.Card{}, cursors: map[string]int64{},
-		taken: map[string]bool{}, wake: make(chan struct{}),
+		taken: map[string]dispatch.IncidentID{}, wake: make(chan struct{}),
 	}
 }
 
@@ -105,19 +107,22 @@ func (c *city) change(id dispatch.IncidentID, d dispatch.Decide) error {
 	return nil
 }
 
-func (c *city) TakeReply(_ context.Context, id dispatch.IncidentID, s dispatch.Service, reply string, d dispatch.Decide) error {
+func (c *city) TakeReply(_ context.Context, s dispatch.Service, r routing.Reply, d dispatch.Decide) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away != nil {
 		return c.away
 	}
-	key := string(s) + " " + reply
-	if c.taken[key] {
+	key := strings.Join([]string{string(s), r.Source, r.ID}, "\x00")
+	if earlier, known := c.taken[key]; known {
+		if earlier != r.Incident {
+			return routing.ReusedID(r, earlier)
+		}
 		return dispatch.ErrDuplicate
 	}
-	err := c.change(id, d)
+	err := c.change(r.Incident, d)
 	if err == nil {
-		c.taken[key] = true
+		c.taken[key] = r.Incident
 	}
 	return err
 }

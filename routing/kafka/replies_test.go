@@ -140,6 +140,35 @@ func TestRepliesAreTakenOnce(t *testing.T) {
 	})
 }
 
+// A service that numbers the replies of each incident anew loses none of them
+// in silence: the second use of an id stands in the dead letters.
+func TestIDOfAnotherIncidentIsBuried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRig(t, 1), newCity()
+		defer r.fake.Close()
+		first, second := c.open(t, alarm(dispatch.Fire)), c.open(t, alarm(dispatch.Fire))
+		defer r.listen(c)()
+		r.say(dispatch.Fire, first.String(), reply("f1", first, `{"status":"accepted"}`))
+		r.committed()
+		again := reply("f1", second, `{"status":"accepted"}`)
+		r.say(dispatch.Fire, second.String(), again)
+		r.committed()
+		require.NotEqual(t, dispatch.Accepted, c.assignment(t, second, dispatch.Fire).State)
+		letters := r.records(routing.DeadLetterTopic)
+		require.Len(t, letters, 1)
+		var d routing.DeadLetter
+		require.NoError(t, json.Unmarshal(parse(t, letters[0]).Data, &d))
+		require.Equal(t, again, string(d.Value))
+		require.Contains(t, d.Reason, `"f1" of source "/dds/01" was already used in a reply about incident `+first.String())
+		require.InDelta(t, 1, r.results(dispatch.Fire, "refused"), 0)
+
+		// Another source has its own ids.
+		r.say(dispatch.Fire, second.String(), strings.Replace(again, "/dds/01", "/dds/02", 1))
+		r.committed()
+		require.Equal(t, dispatch.Accepted, c.assignment(t, second, dispatch.Fire).State)
+	})
+}
+
 // What can never be taken goes to the dead letters with its bytes and where it
 // came from, and what stands behind it is taken.
 func TestNonsenseIsBuried(t *testing.T) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"nabat/dispatch"
+	"nabat/routing"
 )
 
 // Cards is the part of dispatch/postgres that changes cards.
@@ -67,18 +69,37 @@ func (s *Store) Change(ctx context.Context, id dispatch.IncidentID, d dispatch.D
 
 // TakeReply applies a service's reply together with the note that it was taken.
 // dispatch.ErrDuplicate means that it was taken before and nothing happened. A
-// reply whose content the database can never hold is a *dispatch.FieldError.
-func (s *Store) TakeReply(ctx context.Context, id dispatch.IncidentID, service dispatch.Service, reply string, d dispatch.Decide) error {
+// reply whose content the database can never hold, or whose id was used for
+// another incident, is a *dispatch.FieldError.
+func (s *Store) TakeReply(ctx context.Context, service dispatch.Service, r routing.Reply, d dispatch.Decide) error {
+	var err error
+	for range clashes {
+		var clash bool
+		if clash, err = s.takeReply(ctx, service, r, d); !clash {
+			return err
+		}
+	}
+	return err
+}
+
+// clashes is how often TakeReply looks anew for the note that it ran into.
+const clashes = 5
+
+// takeReply tries once. clash: the key was taken by a note that cannot be read
+// yet, since both stood in one group commit and the other's is still to come.
+func (s *Store) takeReply(ctx context.Context, service dispatch.Service, r routing.Reply, d dispatch.Decide) (clash bool, err error) {
+	source := sha256.Sum256([]byte(r.Source))
 	// Nearly every repeat is caught here. Without this look it would be refused
 	// by the key below, and with it the whole group commit would run again.
-	if err := s.fresh(ctx, service, reply); err != nil {
-		return err
+	if err := s.fresh(ctx, service, r); err != nil {
+		return false, err
 	}
 	// A reply that changes nothing leaves its note all the same: the unit's Then
 	// runs after dispatch.ErrUnchanged too.
-	_, err := s.cards.Change(ctx, id, d, func(ctx context.Context, tx pgx.Tx, _ dispatch.Card) error {
-		_, err := tx.Exec(ctx, `INSERT INTO service_replies (service, reply_id, at) VALUES ($1, $2, $3)`,
-			service, reply, time.Now().UTC().Truncate(time.Microsecond))
+	_, err = s.cards.Change(ctx, r.Incident, d, func(ctx context.Context, tx pgx.Tx, _ dispatch.Card) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO service_replies (service, source_sha256, reply_id, incident_id, at) VALUES ($1, $2, $3, $4, $5)`,
+			service, source[:], r.ID, r.Incident, time.Now().UTC().Truncate(time.Microsecond))
 		return err
 	})
 	var impossible *dispatch.TransitionError
@@ -86,29 +107,39 @@ func (s *Store) TakeReply(ctx context.Context, id dispatch.IncidentID, service d
 	switch {
 	case errors.As(err, &impossible):
 		// Another node may have taken it, and the card has gone on, since we looked.
-		if known := s.fresh(ctx, service, reply); known != nil {
-			return known
+		if known := s.fresh(ctx, service, r); known != nil {
+			return false, known
 		}
 	case errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == "service_replies_pkey":
-		return dispatch.ErrDuplicate
+		// Taken since we looked; only the note tells for which incident.
+		known := s.fresh(ctx, service, r)
+		if known == nil {
+			return true, err
+		}
+		return false, known
 	case errors.As(err, &pg) && unstorable(pg.Code):
-		return &dispatch.FieldError{Field: "reply", Reason: pg.Message}
+		return false, &dispatch.FieldError{Field: "reply", Reason: pg.Message}
 	}
-	return err
+	return false, err
 }
 
-// fresh is dispatch.ErrDuplicate for a reply that has its note.
-func (s *Store) fresh(ctx context.Context, service dispatch.Service, reply string) error {
-	var taken bool
+// fresh is dispatch.ErrDuplicate for a reply that has its note, and what
+// routing.ReusedID says where the note is of another incident.
+func (s *Store) fresh(ctx context.Context, service dispatch.Service, r routing.Reply) error {
+	source := sha256.Sum256([]byte(r.Source))
+	var earlier dispatch.IncidentID
 	err := s.pool.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM service_replies WHERE service = $1 AND reply_id = $2)`, service, reply).Scan(&taken)
+		SELECT incident_id FROM service_replies WHERE service = $1 AND source_sha256 = $2 AND reply_id = $3`,
+		service, source[:], r.ID).Scan(&earlier)
 	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
 	case err != nil:
-		return fmt.Errorf("look for reply %s of %s: %w", reply, service, err)
-	case taken:
-		return dispatch.ErrDuplicate
+		return fmt.Errorf("look for reply %s of %s: %w", r.ID, service, err)
+	case earlier != r.Incident:
+		return routing.ReusedID(r, earlier)
 	}
-	return nil
+	return dispatch.ErrDuplicate
 }
 
 // unstorable tells values that a table refuses (SQLSTATE classes 22 data

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -80,6 +81,10 @@ func says(s dispatch.Service, status dispatch.AssignmentState) dispatch.Decide {
 	return dispatch.TakeReply(dispatch.Reply{Service: s, To: status, By: dispatch.Actor("service:" + s), At: time.Now()})
 }
 
+func replyTo(id dispatch.IncidentID, reply string) routing.Reply {
+	return routing.Reply{ID: reply, Source: "/dds", Incident: id}
+}
+
 func TestPositionsNeverGoBack(t *testing.T) {
 	t.Parallel()
 	b := setUp(t)
@@ -101,7 +106,7 @@ func TestReplyIsTakenOnce(t *testing.T) {
 	b := setUp(t)
 	id := b.alarm(t, dispatch.Fire, dispatch.Medical)
 	take := func(s dispatch.Service, reply string, to dispatch.AssignmentState) error {
-		return b.s.TakeReply(t.Context(), id, s, reply, says(s, to))
+		return b.s.TakeReply(t.Context(), s, replyTo(id, reply), says(s, to))
 	}
 	require.NoError(t, take(dispatch.Fire, "1", dispatch.Accepted))
 	require.ErrorIs(t, take(dispatch.Fire, "1", dispatch.Accepted), dispatch.ErrDuplicate)
@@ -118,7 +123,7 @@ func TestReplyIsTakenOnce(t *testing.T) {
 	require.ErrorAs(t, take(dispatch.Fire, "4", dispatch.Accepted), &impossible)
 	require.ErrorAs(t, take(dispatch.Fire, "4", dispatch.Accepted), &impossible, "what was refused leaves no note")
 	require.ErrorIs(t, take(dispatch.Police, "1", dispatch.Accepted), dispatch.ErrNotFound)
-	require.ErrorIs(t, b.s.TakeReply(t.Context(), dispatch.NewIncidentID(), dispatch.Fire, "5",
+	require.ErrorIs(t, b.s.TakeReply(t.Context(), dispatch.Fire, replyTo(dispatch.NewIncidentID(), "5"),
 		says(dispatch.Fire, dispatch.Accepted)), dispatch.ErrNotFound)
 
 	card, err := b.cards.Card(t.Context(), id)
@@ -136,6 +141,68 @@ func TestReplyIsTakenOnce(t *testing.T) {
 	require.Equal(t, 2, moves)
 }
 
+// An id belongs to its source and to one incident of it.
+func TestReplyIDOfAnotherIncident(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	first, second := b.alarm(t, dispatch.Fire), b.alarm(t, dispatch.Fire)
+	take := func(r routing.Reply, to dispatch.AssignmentState) error {
+		return b.s.TakeReply(t.Context(), dispatch.Fire, r, says(dispatch.Fire, to))
+	}
+	require.NoError(t, take(replyTo(first, "f1"), dispatch.Accepted))
+	var field *dispatch.FieldError
+	require.ErrorAs(t, take(replyTo(second, "f1"), dispatch.Accepted), &field)
+	require.Equal(t, "id", field.Field)
+	require.Contains(t, field.Reason, first.String())
+	require.ErrorIs(t, take(replyTo(first, "f1"), dispatch.Accepted), dispatch.ErrDuplicate)
+	card, err := b.cards.Card(t.Context(), second)
+	require.NoError(t, err)
+	fire, _ := card.Assignment(dispatch.Fire)
+	require.NotEqual(t, dispatch.Accepted, fire.State)
+
+	// Another source has its own ids, and the longest is no trouble to the key.
+	other := replyTo(second, "f1")
+	for i := range routing.MaxReplySource {
+		other.Source += string(rune(0x10000 + i*7919%0xf0000))
+	}
+	require.NoError(t, take(other, dispatch.Accepted))
+	require.ErrorIs(t, take(other, dispatch.Accepted), dispatch.ErrDuplicate)
+}
+
+// Of two incidents that take one id in the same moment one has it, and the
+// other is told so.
+func TestSameIDForTwoIncidentsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	const ids = 12
+	var wg sync.WaitGroup
+	errs := make([][2]error, ids)
+	for i := range ids {
+		for j := range 2 {
+			id := b.alarm(t, dispatch.Fire)
+			wg.Go(func() {
+				for { // as Replies does: whatever is not final is tried again
+					err := b.s.TakeReply(t.Context(), dispatch.Fire, replyTo(id, fmt.Sprint(i)), says(dispatch.Fire, dispatch.Accepted))
+					var field *dispatch.FieldError
+					if errs[i][j] = err; err == nil || errors.As(err, &field) || t.Context().Err() != nil {
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for i := range ids {
+		won, lost := errs[i][0], errs[i][1]
+		if won != nil {
+			won, lost = lost, won
+		}
+		var field *dispatch.FieldError
+		require.NoError(t, won)
+		require.ErrorAs(t, lost, &field)
+	}
+}
+
 // Two nodes take the same reply in the same moment, among many others: one of
 // them does, and no neighbour in the group commit suffers.
 func TestSameReplyAtTheSameTime(t *testing.T) {
@@ -148,7 +215,7 @@ func TestSameReplyAtTheSameTime(t *testing.T) {
 		id := b.alarm(t, dispatch.Fire)
 		for j := range tries {
 			wg.Go(func() {
-				errs[i][j] = b.s.TakeReply(t.Context(), id, dispatch.Fire, fmt.Sprint(i), says(dispatch.Fire, dispatch.Accepted))
+				errs[i][j] = b.s.TakeReply(t.Context(), dispatch.Fire, replyTo(id, fmt.Sprint(i)), says(dispatch.Fire, dispatch.Accepted))
 			})
 		}
 	}
@@ -175,8 +242,8 @@ func TestUnstorableReply(t *testing.T) {
 		Service: dispatch.Fire, To: dispatch.Accepted, OrderNumber: "a\x00b", By: "service:fire", At: time.Now(),
 	})
 	var field *dispatch.FieldError
-	require.ErrorAs(t, b.s.TakeReply(t.Context(), id, dispatch.Fire, "1", d), &field)
-	require.NoError(t, b.s.TakeReply(t.Context(), id, dispatch.Fire, "1", says(dispatch.Fire, dispatch.Accepted)))
+	require.ErrorAs(t, b.s.TakeReply(t.Context(), dispatch.Fire, replyTo(id, "1"), d), &field)
+	require.NoError(t, b.s.TakeReply(t.Context(), dispatch.Fire, replyTo(id, "1"), says(dispatch.Fire, dispatch.Accepted)))
 }
 
 func TestChangeMarksPublished(t *testing.T) {
