@@ -244,6 +244,10 @@ func TestDuty(t *testing.T) {
 	a = call(t, "duty", "--brokers", c.ListenAddrs()[0], "--count", "5", "--duration", "300ms", "--speed", "100000")
 	require.Equal(t, exitLost, a.code, "four of five never came")
 	require.Contains(t, a.err, "происшествий из 5")
+	a = call(t, "duty", "--brokers", "127.0.0.1:1", "--duration", "300ms")
+	require.Equal(t, exitFailed, a.code, "nobody listens there")
+	require.Contains(t, a.err, "Kafka не отвечает: ")
+	require.Contains(t, a.err, "127.0.0.1:1")
 }
 
 func TestStaffComesFromTheAccessFile(t *testing.T) {

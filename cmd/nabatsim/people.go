@@ -72,7 +72,9 @@ func (c dutyCmd) Run(ctx context.Context, s stage) error {
 		services = append(services, d)
 		parts = append(parts, d.Run)
 	}
-	if err := together(ctx, parts...); err != nil {
+	if err := together(ctx, parts...); errors.Is(err, duty.ErrNoBroker) {
+		return fmt.Errorf("%s: %w", words["no_broker"].in(s.Lang), err)
+	} else if err != nil {
 		return err
 	}
 	var reports []tally.Report

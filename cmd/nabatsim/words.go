@@ -102,6 +102,7 @@ var words = map[string]phrase{
 	"said_text":    {"отправлено с %s: %s", "sent from %s: %s"},
 	"said_answer":  {"ответ: %s за %s", "answer: %s after %s"},
 	"said_silence": {"ответа нет: %s", "no answer: %s"},
+	"no_broker":    {"Kafka не отвечает", "Kafka does not answer"},
 	"few_done":     {"отработано %d происшествий из %d", "%d of %d incidents were worked through"},
 	"no_logins":    {"нет ни одного логина: нужен --access или --login и --password", "no logins: give --access, or --login and --password"},
 	"examples":     {"Примеры", "Examples"},

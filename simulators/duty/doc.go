@@ -17,6 +17,8 @@
 // delay of a record is the time from its event to our reading it; records from
 // before the start are not timed.
 //
+// A Run whose time is over before any broker answered says so: ErrNoBroker.
+//
 // Service.Run owns two goroutines and the client, and returns after all is gone.
 // Replies that were handed to the broker get a few seconds to arrive first.
 package duty

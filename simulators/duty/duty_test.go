@@ -243,6 +243,18 @@ func TestWaitsForTheTopic(t *testing.T) {
 	stop()
 }
 
+func TestADeadBrokerIsAnError(t *testing.T) {
+	t.Parallel()
+	// Port 1 is nobody's.
+	s, err := New(Options{Service: "fire", Brokers: []string{"127.0.0.1:1"}})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err = s.Run(ctx)
+	require.ErrorIs(t, err, ErrNoBroker)
+	require.ErrorContains(t, err, "127.0.0.1:1")
+}
+
 func TestNonsenseIsCounted(t *testing.T) {
 	t.Parallel()
 	b := start(t, true)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,26 +89,36 @@ func (s *Service) Reports() []tally.Report {
 // Done is how many incidents have had the service's last word.
 func (s *Service) Done() int { return int(s.ended.Load()) }
 
-// Run reads and answers until ctx ends or Count incidents are done.
+// ErrNoBroker: ctx ended and no broker had answered by then.
+var ErrNoBroker = errors.New("no broker answered")
+
+// Run reads and answers until ctx ends or Count incidents are done. Its error is
+// ErrNoBroker if it could do neither.
 func (s *Service) Run(ctx context.Context) error {
 	topic := "nabat.incidents." + s.o.Service
+	var dials dials
 	// The client must still confirm replies after ctx has ended, so it has a
 	// life of its own; Close ends it.
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(s.o.Brokers...), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.ProducerLinger(0), kgo.FetchMaxWait(250 * time.Millisecond),
 		kgo.MetadataMinAge(250 * time.Millisecond), kgo.ClientID("nabat-sim-duty-" + s.o.Service),
+		kgo.WithHooks(&dials),
 	}, s.o.Client...)...)
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer cl.Close()
 	s.produce = cl
-	if err := s.lookBack(ctx, cl, topic); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+	answered, err := s.lookBack(ctx, cl, topic)
+	switch {
+	case err == nil:
+	case ctx.Err() == nil:
 		return err
+	case !answered:
+		return dials.explain(fmt.Errorf("%w (%s)", ErrNoBroker, strings.Join(s.o.Brokers, ", ")))
+	default:
+		return nil
 	}
 	if s.o.Ready != nil {
 		s.o.Ready()
@@ -147,33 +158,34 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // lookBack finds out where the past of each partition ends. The engine makes the
-// topic at its start, so it may still be missing.
-func (s *Service) lookBack(ctx context.Context, cl *kgo.Client, topic string) error {
+// topic at its start, so it may still be missing. answered: there is a broker, at least.
+func (s *Service) lookBack(ctx context.Context, cl *kgo.Client, topic string) (answered bool, err error) {
 	adm := kadm.NewClient(cl)
 	for {
 		ends, err := adm.ListEndOffsets(ctx, topic)
 		if err == nil {
+			answered = true
 			err = ends.Error()
 		}
 		if err == nil && len(ends[topic]) > 0 {
 			starts, err := adm.ListStartOffsets(ctx, topic)
 			if err != nil {
-				return fmt.Errorf("look at %s: %w", topic, err)
+				return true, fmt.Errorf("look at %s: %w", topic, err)
 			}
 			for p, end := range ends[topic] {
 				if start := starts[topic][p]; end.Offset > start.Offset {
 					s.behind[p] = end.Offset
 				}
 			}
-			return nil
+			return true, nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return answered, ctx.Err()
 		}
 		s.log.Debug("the topic is not there yet", zap.String("topic", topic), zap.Error(err))
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return answered, ctx.Err()
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
