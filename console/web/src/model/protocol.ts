@@ -180,3 +180,7 @@ export const isFinal = (s: AssignmentState): boolean => finals.includes(s)
 // Undecided: the 30 s clock of this assignment runs.
 export const isUndecided = (s: AssignmentState): boolean =>
   s === 'added' || s === 'published' || s === 'received'
+
+/** The server's bounds, in characters. A field that took more than its command's
+ * frame may hold would be refused, and sent again, for ever. */
+export const LIMITS = { place: 500, description: 4000, orderNumber: 64, comment: 2000 } as const

@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals'
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { pick, t } from '../i18n'
 import { ownAssignment } from '../model/order'
-import { isFinal, isUndecided, type AssignmentState, type Incident } from '../model/protocol'
+import { isFinal, isUndecided, LIMITS, type AssignmentState, type Incident } from '../model/protocol'
 import { nextSteps } from '../model/rights'
 import type { Live } from '../store/live'
 import { CommandState, decideWithinMs, Hint } from './bits'
@@ -83,18 +83,18 @@ export const Duty = ({ live, i }: { live: Live; i: Incident }) => {
             <div class="duty-notes">
               <label>
                 {w.orderNumber}
-                <input data-testid="order-number" autocomplete="off" value={order.value} onInput={(e) => (order.value = e.currentTarget.value)} />
+                <input data-testid="order-number" maxLength={LIMITS.orderNumber} autocomplete="off" value={order.value} onInput={(e) => (order.value = e.currentTarget.value)} />
               </label>
               <label>
                 {w.comment}
-                <input data-testid="step-comment" autocomplete="off" value={comment.value} onInput={(e) => (comment.value = e.currentTarget.value)} />
+                <input data-testid="step-comment" maxLength={LIMITS.comment} autocomplete="off" value={comment.value} onInput={(e) => (comment.value = e.currentTarget.value)} />
               </label>
             </div>
           )}
           {waits && (
             <label class="duty-order">
               {w.orderNumber}
-              <input data-testid="order-number" autocomplete="off" value={order.value} onInput={(e) => (order.value = e.currentTarget.value)}
+              <input data-testid="order-number" maxLength={LIMITS.orderNumber} autocomplete="off" value={order.value} onInput={(e) => (order.value = e.currentTarget.value)}
                 onKeyDown={(e) => {
                   if (e.key === 'Enter' && !e.repeat) reply('accepted')
                 }} />
@@ -116,7 +116,7 @@ export const Duty = ({ live, i }: { live: Live; i: Incident }) => {
       ) : (
         <div class="refusal">
           <label for="refusal">{w.refusal}</label>
-          <textarea id="refusal" data-testid="refusal" ref={area} rows={2} value={comment.value} aria-invalid={missing.value}
+          <textarea id="refusal" maxLength={LIMITS.comment} data-testid="refusal" ref={area} rows={2} value={comment.value} aria-invalid={missing.value}
             aria-describedby="refusal-error"
             onInput={(e) => {
               comment.value = e.currentTarget.value

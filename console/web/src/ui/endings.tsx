@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { t } from '../i18n'
-import { isOpen, type Incident } from '../model/protocol'
+import { isOpen, LIMITS, type Incident } from '../model/protocol'
 import { mayCancel, mayClose } from '../model/rights'
 import type { Live } from '../store/live'
 import { CommandState } from './bits'
@@ -48,7 +48,7 @@ export const Endings = ({ live, i }: { live: Live; i: Incident }) => {
       ) : (
         <div class="inline-box">
           <label for="ending-reason">{t().form.reason}</label>
-          <input id="ending-reason" data-testid="ending-reason" ref={field} autocomplete="off" value={reason.value} aria-invalid={missing.value}
+          <input id="ending-reason" maxLength={LIMITS.comment} data-testid="ending-reason" ref={field} autocomplete="off" value={reason.value} aria-invalid={missing.value}
             onInput={(e) => { reason.value = e.currentTarget.value; missing.value = false }}
             onKeyDown={(e) => { if (e.key === 'Enter' && !e.repeat) go() }} />
           {missing.value && <p class="error" role="alert">{t().form.needReason}</p>}

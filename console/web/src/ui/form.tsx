@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { pick, t } from '../i18n'
 import { anyDirty, conflicts, dirty, formOf, shown, status, toSave } from '../model/draft'
-import type { FormField, Incident } from '../model/protocol'
+import { LIMITS, type FormField, type Incident } from '../model/protocol'
 import { mayCloseWithoutResponse, mayEdit } from '../model/rights'
 import { classifier } from '../store/app'
 import type { Live } from '../store/live'
@@ -117,12 +117,12 @@ export const CardForm = ({ live, i }: { live: Live; i: Incident }) => {
       </div>
       <div class="field">
         <label for="form-place">{w.place}</label>
-        <input {...attributes('place')} autocomplete="off" value={shown(d, 'place', server)} onInput={(e) => input('place', e.currentTarget.value)} />
+        <input {...attributes('place')} maxLength={LIMITS.place} autocomplete="off" value={shown(d, 'place', server)} onInput={(e) => input('place', e.currentTarget.value)} />
         {below('place')}
       </div>
       <div class="field">
         <label for="form-description">{w.description}</label>
-        <textarea {...attributes('description')} rows={3} value={shown(d, 'description', server)} onInput={(e) => input('description', e.currentTarget.value)} />
+        <textarea {...attributes('description')} maxLength={LIMITS.description} rows={3} value={shown(d, 'description', server)} onInput={(e) => input('description', e.currentTarget.value)} />
         {below('description')}
       </div>
       <DraftState live={live} i={i} />
