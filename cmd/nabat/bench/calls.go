@@ -106,7 +106,7 @@ func search(ctx context.Context, p plan, peer, name string, units func() (sum, c
 		return s, err
 	}
 	good, bad := 0.0, 0.0
-	for rate := 200.0; bad == 0 && rate < 30_000; rate *= 1.6 {
+	for rate := 300.0; bad == 0 && rate < 40_000; rate *= 1.8 {
 		s, err := try(rate, p.step)
 		if err != nil {
 			return x, rung, err

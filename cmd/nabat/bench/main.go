@@ -92,8 +92,8 @@ func flags(args []string, errs io.Writer) (plan, string, error) {
 	p.slices, p.slice, p.step = 3, 5*time.Second, 2*time.Second
 	p.rates = []rate{{5, 4 * time.Second}, {50, 3 * time.Second}, {300, 2500 * time.Millisecond}}
 	if *quick {
-		p.slice, p.step = 1200*time.Millisecond, time.Second
-		p.rates = []rate{{5, 1200 * time.Millisecond}, {50, time.Second}, {300, time.Second}}
+		p.slice, p.step = 700*time.Millisecond, 500*time.Millisecond
+		p.rates = []rate{{5, 800 * time.Millisecond}, {50, 600 * time.Millisecond}, {300, 600 * time.Millisecond}}
 	}
 	return p, *json, nil
 }
