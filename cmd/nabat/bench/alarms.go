@@ -167,6 +167,10 @@ func (m *alarmRun) full(ctx context.Context, into *mill, f *fleet, bareAddr stri
 		if err != nil {
 			return fmt.Errorf("bare COPY: %w", err)
 		}
+		// A million rows that nobody needs would have the next slices vacuum them.
+		if _, err := m.e.db.pool.Exec(ctx, `TRUNCATE `+m.table); err != nil {
+			return err
+		}
 		m.say("%s %d/%d: %.0f/s, repeats %d, batch %.0f, E %.0f/s, C %.0f/s, relay behind %d; %s", f.network, i+1, m.p.slices, rate, repeats, batch, b.perSecond, c, behind, cost)
 		ceiling := both(b.perSecond, c)
 		rates, bares, copies = append(rates, rate), append(bares, b.perSecond), append(copies, c)
