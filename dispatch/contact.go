@@ -44,17 +44,21 @@ type Contact struct {
 	// Key recognises a repeat: for SIP the Call-ID, From tag and CSeq. Unique.
 	Key string
 	// Run is the engine process that holds the line.
-	Run        RunID
-	Incident   IncidentID
-	Caller     string // as the network gave it; empty when hidden
-	Called     string
-	Peer       string // network address of the trunk
-	Text       string // an SMS's text
-	State      ContactState
-	ReceivedAt time.Time
-	AnsweredAt time.Time
-	EndedAt    time.Time
-	EndReason  EndReason
+	Run      RunID
+	Incident IncidentID
+	Caller   string // as the network gave it; empty when hidden
+	Called   string
+	Peer     string // network address of the trunk
+	Text     string // an SMS's text
+	// Body is an SMS as it came and ContentType says what it was declared to be:
+	// Text is what we made of it, and may hold replacement characters.
+	Body        []byte
+	ContentType string
+	State       ContactState
+	ReceivedAt  time.Time
+	AnsweredAt  time.Time
+	EndedAt     time.Time
+	EndReason   EndReason
 	// CallbackDue: the line went before anybody could help; ring back.
 	CallbackDue bool
 }
@@ -66,6 +70,7 @@ type Progress struct {
 	State    ContactState
 	At       time.Time
 	Reason   EndReason
+	Why      string // what made the reason known, for the journal; may be empty
 	// Run takes the contact over when a caller's INVITE comes again after our
 	// restart; zero leaves it.
 	Run         RunID

@@ -122,7 +122,7 @@ func (c Card) follow(at time.Time, first Event) (Card, []Event, error) {
 func NoteProgress(p Progress, by Actor) Decide {
 	return func(c Card) (Card, []Event, error) {
 		return c, []Event{newEvent(c.ID, EventContactState, by, p.At, Details{
-			Contact: p.ID, To: string(p.State), Reason: string(p.Reason),
+			Contact: p.ID, To: string(p.State), Reason: string(p.Reason), Why: p.Why,
 		})}, nil
 	}
 }

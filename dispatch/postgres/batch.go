@@ -113,21 +113,23 @@ func (b *batch) queueContacts(p *pgx.Batch) {
 	if len(rows) == 0 {
 		return
 	}
-	c := make([][]any, 15)
+	c := make([][]any, 17)
 	for _, r := range rows {
 		for i, v := range []any{
 			r.ID, r.Kind, r.Key, r.Run, r.Incident, r.Caller, r.Called, r.Peer, r.Text,
 			r.State, r.ReceivedAt, nilTime(r.AnsweredAt), nilTime(r.EndedAt), r.EndReason, r.CallbackDue,
+			octets(r.Body), r.ContentType,
 		} {
 			c[i] = append(c[i], v)
 		}
 	}
 	p.Queue(`
 		INSERT INTO contacts (id, kind, key, run_id, incident_id, caller, called, peer, text,
-		                      state, received_at, answered_at, ended_at, end_reason, callback_due)
+		                      state, received_at, answered_at, ended_at, end_reason, callback_due,
+		                      body, content_type)
 		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[],
 		                     $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[],
-		                     $13::timestamptz[], $14::text[], $15::boolean[])
+		                     $13::timestamptz[], $14::text[], $15::boolean[], $16::bytea[], $17::text[])
 		ON CONFLICT (key) DO NOTHING
 		RETURNING id`, columns(c)...).Query(func(rows pgx.Rows) error {
 		free, err := pgx.CollectRows(rows, pgx.RowTo[dispatch.ContactID])
@@ -374,6 +376,14 @@ func columns(c [][]any) []any {
 		out[i] = c[i]
 	}
 	return out
+}
+
+// octets never is NULL.
+func octets(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }
 
 func nilTime(t time.Time) *time.Time {

@@ -56,14 +56,17 @@ func scanAssignment(row pgx.CollectableRow) (dispatch.Assignment, error) {
 
 const selectContacts = `
 	SELECT id, kind, key, run_id, incident_id, caller, called, peer, text, state, received_at, answered_at,
-	       ended_at, end_reason, callback_due
+	       ended_at, end_reason, callback_due, body, content_type
 	  FROM contacts`
 
 func scanContact(row pgx.CollectableRow) (dispatch.Contact, error) {
 	var c dispatch.Contact
 	var answered, ended *time.Time
 	err := row.Scan(&c.ID, &c.Kind, &c.Key, &c.Run, &c.Incident, &c.Caller, &c.Called, &c.Peer, &c.Text, &c.State,
-		&c.ReceivedAt, &answered, &ended, &c.EndReason, &c.CallbackDue)
+		&c.ReceivedAt, &answered, &ended, &c.EndReason, &c.CallbackDue, &c.Body, &c.ContentType)
+	if len(c.Body) == 0 {
+		c.Body = nil
+	}
 	c.ReceivedAt = c.ReceivedAt.UTC()
 	c.AnsweredAt, c.EndedAt = utc(answered), utc(ended)
 	return c, err

@@ -124,6 +124,8 @@ CREATE TABLE contacts (
     called       text NOT NULL DEFAULT '',
     peer         text NOT NULL DEFAULT '',
     text         text NOT NULL DEFAULT '',
+    body         bytea NOT NULL DEFAULT '',      -- an SMS's octets as received
+    content_type text NOT NULL DEFAULT '',       -- what they were declared to be
     state        text NOT NULL CHECK (state IN ('ringing', 'answered', 'ended')),
     received_at  timestamptz NOT NULL,
     answered_at  timestamptz,
