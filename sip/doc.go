@@ -5,7 +5,7 @@
 //
 // Protocol: RFC 3261 with 3262 (not offered), 3311 (UPDATE), 3325
 // (P-Asserted-Identity), 3428 (MESSAGE), 4028 (session timers, refreshed by the
-// caller), 6026 and 6086 (INFO packages, none understood yet).
+// caller, who is asked when it does not), 6026 and 6086 (INFO packages, none understood yet).
 //
 // Everything here is a pure function or a value with pure methods, so that every
 // rule can be tried without a network. Package gateway puts it on sipgo's

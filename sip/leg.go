@@ -26,8 +26,10 @@ const (
 	CallerCancel Event = "caller_cancel"
 	NoAck        Event = "no_ack"    // 64*T1 after the 200 (RFC 3261 §13.3.1.4)
 	NoMedia      Event = "no_media"  // the ACK answered our offer with nothing we can speak
-	LineLost     Event = "line_lost" // the transport cannot carry an answer any more
+	LineLost     Event = "line_lost" // nothing reaches the other side any more
+	Forgotten    Event = "forgotten" // the other side says that it knows no such call
 
+	Late     Event = "late"     // the commit takes long: tell the network that the call is kept
 	Slow     Event = "slow"     // an attempt to commit failed: let the caller hear ringing
 	Stored   Event = "stored"   // the contact is committed
 	Sent     Event = "sent"     // the 200 is on its way
@@ -41,6 +43,7 @@ type ActionKind string
 
 // Kinds of action.
 const (
+	SendQueued  ActionKind = "send_queued"
 	SendRinging ActionKind = "send_ringing"
 	SendRefusal ActionKind = "send_refusal" // Status says which
 	SendBye     ActionKind = "send_bye"
@@ -92,6 +95,10 @@ func (l Leg) On(e Event) (Leg, []Action) {
 	}
 	early := l.Phase == Storing || l.Phase == Ringing
 	switch e {
+	case Late:
+		if l.Phase == Storing && !l.rang {
+			return l, []Action{{Kind: SendQueued}}
+		}
 	case Slow:
 		if l.Phase == Storing {
 			return l.ring()
@@ -136,7 +143,15 @@ func (l Leg) On(e Event) (Leg, []Action) {
 			return l.bye(dispatch.EndNoMedia)
 		}
 	case LineLost:
-		return l.end(dispatch.EndLineLost)
+		if early {
+			return l.end(dispatch.EndLineLost)
+		}
+		// Whoever cannot be heard from may yet hear us (RFC 4028 §10).
+		return l.bye(dispatch.EndLineLost)
+	case Forgotten:
+		if !early {
+			return l.end(dispatch.EndLineLost)
+		}
 	case HangUp:
 		return l.finish(480, dispatch.EndOperator)
 	case Shutdown:

@@ -49,7 +49,11 @@ func TestLegStories(t *testing.T) {
 		{"shutdown while ringing", false, []Event{Stored, Shutdown}, []Action{ring, refuse(503), end(dispatch.EndShutdown, true)}},
 		{"shutdown without ACK, time over", false, []Event{Stored, Sent, Shutdown, GiveUp}, []Action{ring, note, bye, end(dispatch.EndShutdown, true)}},
 		{"time over while talking", false, []Event{Stored, Sent, Acked, GiveUp}, []Action{ring, note, bye, end(dispatch.EndShutdown, true)}},
-		{"the line broke", false, []Event{Stored, Sent, LineLost}, []Action{ring, note, end(dispatch.EndLineLost, true)}},
+		{"a commit that takes long", false, []Event{Late, Stored, Sent}, []Action{{Kind: SendQueued}, ring, note}},
+		{"nothing is queued that has rung", false, []Event{Slow, Late, Stored, Late}, []Action{ring}},
+		{"the line broke before the answer", false, []Event{Stored, LineLost}, []Action{ring, end(dispatch.EndLineLost, true)}},
+		{"the line broke", false, []Event{Stored, Sent, Acked, LineLost}, []Action{ring, note, bye, end(dispatch.EndLineLost, true)}},
+		{"the other side knows no such call", false, []Event{Stored, Sent, Acked, Forgotten}, []Action{ring, note, end(dispatch.EndLineLost, true)}},
 		{"no answer to our offer", false, []Event{Stored, Sent, NoMedia}, []Action{ring, note, bye, end(dispatch.EndNoMedia, true)}},
 	} {
 		_, got := run(NewLeg(c.noCodec), c.events...)
@@ -63,7 +67,7 @@ func TestLegStories(t *testing.T) {
 func TestLegLaws(t *testing.T) {
 	t.Parallel()
 	events := []Event{
-		Acked, CallerBye, CallerCancel, NoAck, NoMedia, LineLost, Slow, Stored, Sent, HangUp, Shutdown, GiveUp,
+		Acked, CallerBye, CallerCancel, NoAck, NoMedia, LineLost, Forgotten, Late, Slow, Stored, Sent, HangUp, Shutdown, GiveUp,
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		l := NewLeg(rapid.Bool().Draw(t, "no codec"))

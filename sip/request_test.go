@@ -189,7 +189,27 @@ func TestDialogTarget(t *testing.T) {
 		{"strict route", "sip:a@192.0.2.4", trunk, []string{"<sip:198.51.100.8>", "<sip:p2;lr>"},
 			Target{URI: "sip:198.51.100.8", Route: []string{"<sip:p2;lr>", "<sip:a@192.0.2.4>"}, Next: "198.51.100.8:5060"}},
 	} {
-		require.Equal(t, c.want, DialogTarget(c.contact, c.route, c.source), c.name)
+		got := DialogTarget(c.contact, c.route, c.source)
+		got.Fresh = ""
+		require.Equal(t, c.want, got, c.name)
+	}
+}
+
+func TestAFreshConnectionGoesToWhereSomebodyListens(t *testing.T) {
+	t.Parallel()
+	const source = "198.51.100.7:41234"
+	for _, c := range []struct {
+		contact string
+		route   []string
+		want    string
+	}{
+		{"sip:a@198.51.100.9:5070;transport=tcp", nil, "198.51.100.9:5070"},
+		{"sip:a@pbx.example:5070", nil, "198.51.100.7:5070"},
+		{"sip:a@192.168.1.4", nil, "198.51.100.7:5060"},
+		{"", nil, "198.51.100.7:5060"},
+		{"sip:a@192.168.1.4", []string{"<sip:sbc.example:5080;lr>"}, "198.51.100.7:5080"},
+	} {
+		require.Equal(t, c.want, DialogTarget(c.contact, c.route, source).Fresh, c.contact)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"strconv"
@@ -12,6 +13,9 @@ type Target struct {
 	URI   string   // Request-URI
 	Route []string // Route values in order
 	Next  string   // host:port to send to
+	// Fresh is where a new connection goes when the caller's own is gone: the port
+	// that it came from was its own choice, and nobody listens there.
+	Fresh string
 }
 
 // DialogTarget finds it from the caller's Contact and the Record-Route values of
@@ -21,7 +25,7 @@ type Target struct {
 // Names are not looked up: an emergency line must not hang on DNS, and whoever
 // sent the INVITE from source can take its BYE there.
 func DialogTarget(contact string, recordRoute []string, source string) Target {
-	t := Target{URI: contact, Route: recordRoute, Next: nextHop(contact, source)}
+	t := Target{URI: contact, Route: recordRoute, Next: nextHop(contact, source), Fresh: freshHop(contact, source)}
 	if t.URI == "" {
 		t.URI = "sip:" + source
 	}
@@ -29,7 +33,7 @@ func DialogTarget(contact string, recordRoute []string, source string) Target {
 		return t
 	}
 	first := ParseAddress(recordRoute[0]).URI
-	t.Next = nextHop(first, source)
+	t.Next, t.Fresh = nextHop(first, source), freshHop(first, source)
 	if !hasParam(first, "lr") { // a strict router of RFC 2543
 		t.Route = append(append([]string{}, recordRoute[1:]...), "<"+t.URI+">")
 		t.URI = first
@@ -54,6 +58,21 @@ func nextHop(uri, source string) string {
 		return source
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// freshHop is nextHop for a new connection: where only the source's address is
+// known, with the port that the URI names (RFC 3261 §18.2.2, RFC 5923 §5).
+func freshHop(uri, source string) string {
+	next := nextHop(uri, source)
+	if next != source {
+		return next
+	}
+	host, _, err := net.SplitHostPort(source)
+	if err != nil {
+		return source
+	}
+	_, port := hostPort(uri)
+	return net.JoinHostPort(host, cmp.Or(port, "5060"))
 }
 
 func hostPort(uri string) (host, port string) {

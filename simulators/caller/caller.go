@@ -232,7 +232,7 @@ func (r *ring) note(m *sipwire.Message) {
 		if r.res.Trying == 0 {
 			r.res.Trying = since
 		}
-		if m.Status >= 180 && r.res.Ringing == 0 {
+		if m.Status == 180 && r.res.Ringing == 0 {
 			r.res.Ringing = since
 		}
 	case m.Status/100 == 2 && method == "INVITE":

@@ -39,10 +39,10 @@ func (c *call) ring(hard context.Context) {
 	}
 }
 
-func (c *call) ringAgain() {
+func (c *call) ringAgain(hard context.Context) {
 	if c.leg.Phase == sip.Storing || c.leg.Phase == sip.Ringing {
-		_ = c.ln.respond(c.tx, c.ringing()) // counted there
 		c.timers.refresh.Reset(ringRefresh)
+		c.ring(hard)
 	}
 }
 
@@ -125,6 +125,8 @@ func (c *call) ok(req *gosip.Request, r sip.Request, body []byte) *gosip.Respons
 func (c *call) play(hard context.Context) {
 	ctx, stop := context.WithCancel(hard)
 	c.stopMedia, c.mediaDone = stop, make(chan struct{})
+	c.heard = time.Now()
+	c.timers.quiet.Reset(c.ln.cfg.Silence)
 	go func() { // awaited by release
 		defer close(c.mediaDone)
 		c.session.Run(ctx, c.log)
@@ -180,12 +182,13 @@ func (c *call) ack(hard context.Context, r sip.Request, seq *gosip.CSeqHeader) {
 			c.session.SetRemote(remote)
 		}
 	}
+	c.log.Debug("acknowledged", zap.Uint32("cseq", p.seq))
 	c.on(hard, sip.Acked)
 }
 
 // sendBye ends the dialog from our side in a goroutine that loop awaits.
 func (c *call) sendBye(hard context.Context) {
-	req := c.byeRequest()
+	req, _ := c.request(gosip.BYE)
 	done := make(chan struct{})
 	c.bye = done
 	go func() {

@@ -141,14 +141,18 @@ func TestNobodyRingsBeforeTheCommit(t *testing.T) {
 	house := &fakeHouse{hook: func(context.Context) { time.Sleep(commit) }}
 	bubble(t, house, nil, func(t *testing.T, r *rig) {
 		r.phone.send(r.phone.write(r.phone.invite("c1")))
-		time.Sleep(commit - time.Millisecond)
-		for _, m := range r.phone.drain() {
-			require.Equal(t, 100, status(m), m)
-		}
+		require.Equal(t, 100, status(r.phone.wait("SIP/2.0", time.Millisecond)))
+		time.Sleep(2*time.Second - time.Millisecond)
+		require.Empty(t, r.phone.drain())
+		queued := r.phone.wait("SIP/2.0 182", 2*time.Millisecond)
+		require.NotEmpty(t, toTag(t, queued))
+		time.Sleep(commit - 2*time.Second - 10*time.Millisecond)
+		require.Empty(t, r.phone.drain())
 		ringing := r.phone.wait("SIP/2.0 180", time.Second)
 		require.NotEmpty(t, house.all())
 		ok := r.phone.wait("SIP/2.0 200", time.Second)
 		require.Equal(t, toTag(t, ringing), toTag(t, ok))
+		require.Equal(t, toTag(t, queued), toTag(t, ok))
 		r.phone.ack("c1", toTag(t, ok))
 	})
 }

@@ -15,6 +15,7 @@ import (
 // within answers a request of the caller within the dialog.
 func (c *call) within(hard context.Context, m inbound) {
 	seq := m.req.CSeq().SeqNo
+	c.hear(m.req)
 	if m.r.Method == sip.MethodAck {
 		c.ack(hard, m.r, m.req.CSeq())
 		return
@@ -111,9 +112,11 @@ func (c *call) modify(m inbound) {
 // builtByUs keeps sipgo from completing a request: everything is there.
 func builtByUs(*sipgo.Client, *gosip.Request) error { return nil }
 
-// byeRequest builds our BYE (RFC 3261 §12.2.1.1): tags swapped, the route of the
-// dialog, out of the socket that the INVITE came in by.
-func (c *call) byeRequest() *gosip.Request {
+// request builds a request of ours within the dialog (RFC 3261 §12.2.1.1): tags
+// swapped, the dialog's route, out of the socket that the INVITE came in by. Over
+// TCP it takes the caller's connection, reused, or a new one when that is gone.
+func (c *call) request(method gosip.RequestMethod) (req *gosip.Request, reused bool) {
+	c.localSeq++
 	var uri gosip.Uri
 	if gosip.ParseUri(c.target.URI, &uri) != nil || uri.Host == "" {
 		uri = gosip.Uri{Scheme: "sip"}
@@ -123,7 +126,7 @@ func (c *call) byeRequest() *gosip.Request {
 			uri.Port, _ = strconv.Atoi(port)
 		}
 	}
-	req := gosip.NewRequest(gosip.BYE, uri)
+	req = gosip.NewRequest(method, uri)
 	transport := c.req.Transport()
 	host, port := c.ln.announced(transport, c.req.Source())
 	via := &gosip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: transport, Host: host, Port: port}
@@ -137,7 +140,7 @@ func (c *call) byeRequest() *gosip.Request {
 	req.AppendHeader(gosip.NewHeader("From", c.req.To().Value()))
 	req.AppendHeader(gosip.NewHeader("To", c.req.From().Value()))
 	req.AppendHeader(gosip.NewHeader("Call-ID", c.r.First("call-id")))
-	req.AppendHeader(&gosip.CSeqHeader{SeqNo: 1, MethodName: gosip.BYE})
+	req.AppendHeader(&gosip.CSeqHeader{SeqNo: c.localSeq, MethodName: method})
 	maxForwards := gosip.MaxForwardsHeader(70)
 	req.AppendHeader(&maxForwards)
 	req.AppendHeader(gosip.NewHeader("User-Agent", "nabat"))
@@ -154,11 +157,16 @@ func (c *call) byeRequest() *gosip.Request {
 			req.Laddr.Port, _ = strconv.Atoi(p)
 		}
 	default:
+		req.SetDestination(c.target.Fresh)
 		// Only to ask whether the caller's connection is still there.
-		if conn, err := c.ln.ua.TransportLayer().GetConnection(transport, c.req.Source()); err == nil {
+		if c.cut {
+			break
+		}
+		if conn, err := c.ln.ua.TransportLayer().GetConnection(transport, c.peer); err == nil {
 			_, _ = conn.TryClose() // gives back the reference
-			req.SetDestination(c.req.Source())
+			req.SetDestination(c.peer)
+			reused = true
 		}
 	}
-	return req
+	return req, reused
 }

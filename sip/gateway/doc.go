@@ -27,12 +27,26 @@
 //     it, on another path it gets 482 (§8.2.2.2), after a restart of ours the
 //     contact's key is found in the database and the call is taken over with the
 //     contact it has.
+//   - A caller that vanished is found out. We ask by an OPTIONS within the dialog
+//     (RFC 3261 §11) when nothing has come from it for Config.Silence, when its TCP
+//     connection is gone (then by a new one, to its Contact or route), when it did
+//     not refresh the session that it asked for (RFC 4028), and again every
+//     Config.Silence while the doubt lasts, one question at a time with the
+//     transaction's 32 s. 481, 408 or no answer end the call: line_lost, callback
+//     due, the reason in the journal. Any other answer is life, and so is sound:
+//     silence alone never ends a call, and no call that is heard is cut off but by
+//     the other side's own 481.
 //   - A call that ended is told to the house exactly once, with its reason, also
 //     when the commit of the contact was still on its way.
 //   - Nothing that came from outside is echoed when it holds a bare line feed.
 //
 // # Full?
 //
+//   - Database slow: after Config.Slow the caller's network gets 182 Queued. It is
+//     no 180: that one is promised only after the commit, and people ring off when
+//     they trust a ringing tone. It is no 503 either: a call is never refused for
+//     the database's sake, because the queue's prompt answers it as soon as the
+//     commit is there, and a network that finds no other way drops it on a 503.
 //   - Database away: the caller hears ringing (180, repeated every minute, §13.3.1.1)
 //     while the commit is tried again with a growing pause; the call is answered
 //     when it is stored. Facts of calls that ended meanwhile wait in the same way.

@@ -67,7 +67,8 @@ func FuzzDatagram(f *testing.F) {
 			}
 		} else if r.Method == sip.MethodInvite {
 			c := ln.newCall(req, r, nil, nil)
-			requireWhole(t, c.byeRequest().String())
+			bye, _ := c.request(gosip.BYE)
+			requireWhole(t, bye.String())
 		}
 		requireWhole(t, ln.response(req, status, "OK", extra...).String())
 	})

@@ -52,6 +52,13 @@ type Config struct {
 	Connections int           // TCP, a quarter of them from one source; DefaultConnections when 0
 	Drain       time.Duration // for an orderly end of live calls; 5 s when 0
 
+	// Silence is how long nothing need come from a caller before we ask whether it
+	// is still there, and the time between two such questions; 15 s when 0.
+	Silence time.Duration
+	// Slow is how long a commit may take before the caller's network is told that
+	// the call is kept (182); 2 s when 0.
+	Slow time.Duration
+
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
 }
@@ -76,7 +83,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, errors.New("gateway: no media pool")
 	case cfg.Run.IsZero():
 		return nil, errors.New("gateway: no run id")
-	case cfg.Calls < 0, cfg.Legs < 0, cfg.Messages < 0, cfg.Connections < 0, cfg.Drain < 0:
+	case cfg.Calls < 0, cfg.Legs < 0, cfg.Messages < 0, cfg.Connections < 0, cfg.Drain < 0, cfg.Silence < 0, cfg.Slow < 0:
 		return nil, errors.New("gateway: a limit is negative")
 	}
 	cfg.Calls = cmp.Or(cfg.Calls, 2000)
@@ -84,6 +91,8 @@ func New(cfg Config) (*Gateway, error) {
 	cfg.Messages = cmp.Or(cfg.Messages, 256)
 	cfg.Connections = cmp.Or(cfg.Connections, DefaultConnections)
 	cfg.Drain = cmp.Or(cfg.Drain, 5*time.Second)
+	cfg.Silence = cmp.Or(cfg.Silence, 15*time.Second)
+	cfg.Slow = cmp.Or(cfg.Slow, 2*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}

@@ -77,27 +77,36 @@ type call struct {
 	gone      chan struct{} // closed when serve has returned
 
 	// state
-	leg       sip.Leg
-	ender     dispatch.Actor // who hung up at a console
-	remote    media.Remote
-	offerless bool // the caller left the offer to us
-	session   *media.Session
-	stopMedia context.CancelFunc
-	mediaDone chan struct{}
-	placed    bool
-	portless  bool               // waiting for an RTP port has been told
-	id        dispatch.ContactID // once stored
-	target    sip.Target
-	remoteSeq uint32
-	pending   *pendingOK
-	bye       chan struct{} // closed when our BYE has had its answer
-	told      bool          // the end is on its way to the recorder
+	leg          sip.Leg
+	ender        dispatch.Actor // who hung up at a console
+	remote       media.Remote
+	offerless    bool // the caller left the offer to us
+	session      *media.Session
+	stopMedia    context.CancelFunc
+	mediaDone    chan struct{}
+	placed       bool
+	portless     bool               // waiting for an RTP port has been told
+	id           dispatch.ContactID // once stored
+	target       sip.Target
+	remoteSeq    uint32
+	pending      *pendingOK
+	localSeq     uint32          // of our last request
+	bye          chan struct{}   // closed when our BYE has had its answer
+	heard        time.Time       // when the last request came, or the answer went
+	peer         string          // whence the dialog's requests come
+	lost         <-chan struct{} // closed with the connection from there; nil: none to watch
+	cut          bool            // that connection is gone
+	doubt        doubt           // why we ask, while there is a doubt
+	probe        *probe          // the question under way
+	lostBy       string          // what made us sure that the caller is gone
+	sessionEvery time.Duration   // granted to the caller
+	told         bool            // the end is on its way to the recorder
 
 	timers timers
 }
 
 type timers struct {
-	refresh, port, repeat, session *time.Timer
+	refresh, late, port, repeat, session, quiet *time.Timer
 }
 
 const (
@@ -112,7 +121,10 @@ func (ln *line) newCall(req *gosip.Request, r sip.Request, tx gosip.ServerTransa
 		slow: make(chan struct{}, 1), stored: make(chan dispatch.Contact, 1),
 		facts:    make(chan fact, 2), // answered and ended, never more
 		recorded: make(chan struct{}), gone: make(chan struct{}),
-		remoteSeq: req.CSeq().SeqNo,
+		remoteSeq: req.CSeq().SeqNo, peer: req.Source(),
+	}
+	if ln.conns != nil && req.Transport() == "TCP" {
+		c.lost = ln.conns.gone(c.peer)
 	}
 	c.cancel = onceClose(c.cancelled)
 	noCodec := false
@@ -180,6 +192,14 @@ func (c *call) loop(ctx, hard context.Context) {
 	cancelled := (<-chan struct{})(c.cancelled)
 	recorded := (<-chan struct{})(c.recorded)
 	for c.leg.Phase != sip.Ended || recorded != nil || c.bye != nil {
+		var asked chan verdict
+		if c.probe != nil {
+			asked = c.probe.done
+		}
+		var lost <-chan struct{}
+		if c.leg.Phase == sip.Talking { // before, the answer finds it out
+			lost = c.lost
+		}
 		var place chan<- struct{}
 		if c.leg.Phase == sip.Ringing && !c.placed {
 			place = c.ln.places
@@ -216,15 +236,24 @@ func (c *call) loop(ctx, hard context.Context) {
 			c.ack(hard, toRequest(ack), ack.CSeq())
 		case <-c.slow:
 			c.on(hard, sip.Slow)
+		case <-c.timers.late.C:
+			c.on(hard, sip.Late)
 		case <-c.timers.refresh.C:
-			c.ringAgain()
+			c.ringAgain(hard)
 		case <-c.timers.port.C:
 			c.answer(hard)
 		case <-c.timers.repeat.C:
 			c.repeat(hard)
 		case <-c.timers.session.C:
 			c.ln.met.expired.Inc()
-			c.log.Warn("session timer ran out; the call goes on")
+			c.timers.session.Reset(c.sessionEvery)
+			c.suspect(hard, expired)
+		case <-c.timers.quiet.C:
+			c.listen(hard)
+		case <-lost:
+			c.disconnected(hard)
+		case v := <-asked:
+			c.judge(hard, v)
 		case <-c.bye:
 			c.bye = nil
 		}
@@ -245,6 +274,8 @@ func (c *call) on(hard context.Context, e sip.Event) {
 	c.leg = leg
 	for _, a := range actions {
 		switch a.Kind {
+		case sip.SendQueued:
+			_ = c.ln.respond(c.tx, c.ln.response(c.req, 182, "Queued", c.contactHeader())) // counted there; nobody needs it
 		case sip.SendRinging:
 			c.ring(hard)
 		case sip.SendRefusal:
@@ -284,7 +315,7 @@ func (c *call) noteEnd(why dispatch.EndReason, callback bool) {
 	case why == dispatch.EndOperator && c.ender != "":
 		by = c.ender
 	}
-	c.facts <- fact{dispatch.Progress{State: dispatch.ContactEnded, At: moment(), Reason: why, CallbackDue: callback}, by}
+	c.facts <- fact{dispatch.Progress{State: dispatch.ContactEnded, At: moment(), Reason: why, Why: c.lostBy, CallbackDue: callback}, by}
 	close(c.facts)
 	c.pending = nil
 	c.ln.met.ended.WithLabelValues(string(why)).Inc()
@@ -294,6 +325,9 @@ func (c *call) noteEnd(why dispatch.EndReason, callback bool) {
 
 // release gives back the sound and the place.
 func (c *call) release() {
+	if c.probe != nil {
+		c.probe.stop()
+	}
 	if c.stopMedia != nil {
 		c.stopMedia()
 		<-c.mediaDone
@@ -319,14 +353,17 @@ func (c *call) finish() {
 	if c.bye != nil {
 		<-c.bye
 	}
+	if c.probe != nil {
+		<-c.probe.done
+	}
 	c.ln.table.remove(c, c.id)
 	close(c.gone)
 }
 
 func (c *call) startTimers() {
 	c.timers = timers{
-		refresh: time.NewTimer(ringRefresh),
-		port:    stopped(), repeat: stopped(), session: stopped(),
+		refresh: time.NewTimer(ringRefresh), late: time.NewTimer(c.ln.cfg.Slow),
+		port: stopped(), repeat: stopped(), session: stopped(), quiet: stopped(),
 	}
 }
 
@@ -337,7 +374,7 @@ func stopped() *time.Timer {
 }
 
 func (c *call) stopTimers() {
-	for _, t := range []*time.Timer{c.timers.refresh, c.timers.port, c.timers.repeat, c.timers.session} {
+	for _, t := range []*time.Timer{c.timers.refresh, c.timers.late, c.timers.port, c.timers.repeat, c.timers.session, c.timers.quiet} {
 		t.Stop()
 	}
 }
@@ -351,9 +388,11 @@ func (c *call) sessionHeaders(r sip.Request) []gosip.Header {
 	n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 31)
 	if err != nil || n < 90 || strings.Contains(strings.ToLower(params), "refresher=uas") ||
 		!r.Has("supported", "timer") && !r.Has("require", "timer") {
+		c.timers.session.Stop() // a session without an end (§7.2 of it)
 		return nil
 	}
-	c.timers.session.Reset(time.Duration(n) * time.Second)
+	c.sessionEvery = time.Duration(n) * time.Second
+	c.timers.session.Reset(c.sessionEvery)
 	return []gosip.Header{
 		gosip.NewHeader("Session-Expires", strconv.FormatUint(n, 10)+";refresher=uac"),
 		gosip.NewHeader("Require", "timer"),

@@ -70,7 +70,7 @@ func (l *limited) Accept() (net.Conn, error) {
 			continue
 		}
 		pause = 0
-		c := &counted{Conn: raw, of: l, peer: raw.RemoteAddr().String(), source: sourceOf(raw.RemoteAddr())}
+		c := &counted{Conn: raw, of: l, peer: raw.RemoteAddr().String(), source: sourceOf(raw.RemoteAddr()), gone: make(chan struct{})}
 		why := l.add(c)
 		if why == "" {
 			return c, nil
@@ -125,6 +125,17 @@ func (l *limited) heard(peer string) {
 	}
 }
 
+// gone is closed when the connection from peer is; nil when there is none of
+// that name, such as one that we made.
+func (l *limited) gone(peer string) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.peers[peer]; c != nil {
+		return c.gone
+	}
+	return nil
+}
+
 // closeAll closes what is still open; the library's readers end with it.
 func (l *limited) closeAll() {
 	l.mu.Lock()
@@ -159,7 +170,8 @@ type counted struct {
 	of     *limited
 	peer   string
 	source netip.Prefix
-	used   atomic.Bool // a request has come
+	used   atomic.Bool   // a request has come
+	gone   chan struct{} // closed with it
 }
 
 // Read ends an idle connection as its peer's hanging up would.
@@ -182,6 +194,7 @@ func (c *counted) Close() error {
 	l.mu.Lock()
 	if _, open := l.conns[c]; open {
 		delete(l.conns, c)
+		close(c.gone)
 		if l.peers[c.peer] == c {
 			delete(l.peers, c.peer)
 		}

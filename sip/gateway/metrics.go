@@ -18,6 +18,7 @@ type metrics struct {
 	unstored      prometheus.Counter
 	waiting       *prometheus.CounterVec
 	expired       prometheus.Counter
+	probes        prometheus.Counter
 	byeErrors     prometheus.Counter
 	panics        prometheus.Counter
 	library       prometheus.Counter
@@ -60,7 +61,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		storeRetries:  counter("store_retries", "Attempts to store that failed and are made again."),
 		unstored:      counter("unstored", "Contacts or facts given up because the process ended."),
 		waiting:       vec("waited", "Calls that had to ring longer.", "for"),
-		expired:       counter("session_expired", "Session timers that ran out. They never end a call."),
+		expired:       counter("session_expired", "Session timers that ran out. They never end a call, they make us ask."),
+		probes:        counter("probes", "OPTIONS within a call that ask whether the caller is still there."),
 		byeErrors:     counter("bye_errors", "BYEs of ours that got no good answer."),
 		panics:        counter("panics", "Panics that ended one call or request."),
 		library:       counter("library_errors", "Errors that the SIP library logged, unreadable messages for the most part."),

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +82,9 @@ type phone struct {
 	conn net.PacketConn
 	seen chan string
 	pump sync.WaitGroup
+
+	// alive answers the gateway's question whether it is still there; nil: by 200.
+	alive atomic.Pointer[func(question string) (answer string)]
 }
 
 func (r *rig) newPhone(addr string) *phone {
@@ -94,10 +98,24 @@ func (r *rig) newPhone(addr string) *phone {
 			if err != nil {
 				return
 			}
+			if m := string(buf[:n]); strings.HasPrefix(m, "OPTIONS ") {
+				p.answer(m)
+				continue
+			}
 			p.seen <- string(buf[:n])
 		}
 	})
 	return p
+}
+
+func (p *phone) answer(question string) {
+	answer := okFor
+	if f := p.alive.Load(); f != nil {
+		answer = *f
+	}
+	if a := answer(question); a != "" {
+		p.send(a)
+	}
 }
 
 func (p *phone) close() {

@@ -16,7 +16,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"nabat/dispatch"
 	"nabat/sip"
@@ -42,6 +45,7 @@ type realGateway struct {
 	udp, tcp string
 	stop     func()
 	metrics  *prometheus.Registry
+	logs     *observer.ObservedLogs
 }
 
 // gathered is the value of a counter without labels.
@@ -61,7 +65,9 @@ func startReal(t *testing.T, house sip.Intake) *realGateway {
 	metrics := prometheus.NewRegistry()
 	pool, err := media.New(media.Config{Bind: netip.MustParseAddr("127.0.0.1"), Metrics: metrics})
 	require.NoError(t, err)
-	gw, err := New(Config{Intake: house, Media: pool, Run: dispatch.NewRunID(), Log: zaptest.NewLogger(t), Metrics: metrics})
+	core, logs := observer.New(zap.DebugLevel)
+	log := zaptest.NewLogger(t, zaptest.WrapOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, core) })))
+	gw, err := New(Config{Intake: house, Media: pool, Run: dispatch.NewRunID(), Log: log, Metrics: metrics})
 	require.NoError(t, err)
 	var lc net.ListenConfig
 	udp, err := lc.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -72,7 +78,7 @@ func startReal(t *testing.T, house sip.Intake) *realGateway {
 	done := make(chan error, 1)
 	go func() { done <- gw.Run(ctx, udp, tcp) }()
 	var once sync.Once
-	r := &realGateway{Gateway: gw, metrics: metrics, udp: udp.LocalAddr().String(), tcp: tcp.Addr().String()}
+	r := &realGateway{Gateway: gw, metrics: metrics, logs: logs, udp: udp.LocalAddr().String(), tcp: tcp.Addr().String()}
 	r.stop = func() {
 		once.Do(func() {
 			cancel()

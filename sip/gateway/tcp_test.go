@@ -31,7 +31,7 @@ func dial(t *testing.T, addr string) *trunk {
 	c, err := d.DialContext(t.Context(), "tcp", addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	return &trunk{t, c, bufio.NewReader(c)}
+	return &trunk{t, c, newReader(c)}
 }
 
 func (k *trunk) send(msg string) {
@@ -247,3 +247,5 @@ func facesTheCaller(t *testing.T, network string) {
 	require.NoError(t, err)
 	require.NoError(t, <-done)
 }
+
+func newReader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }
