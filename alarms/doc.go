@@ -7,8 +7,9 @@
 // (Class, Condition), times. Further protocols will have readers of their own
 // beside it and share everything after. Receiver.Take makes a Notification of
 // each event, recognises repeats, decides, and returns only when everything is
-// committed. Receiver.Answer does both for one frame and writes the reply;
-// Verdict.Reply is the whole map from what happened to what the panel hears.
+// committed. Receiver.AnswerAll does both for the frames that one sender sent
+// without waiting, and writes the replies in their order; Verdict.Reply is the
+// whole map from what happened to what the panel hears.
 //
 // # What is promised
 //
@@ -33,7 +34,9 @@
 //
 // # Goroutines and bounds
 //
-// Receiver owns one goroutine, in Run. Take works on its caller's. The memory of
+// Receiver owns one goroutine, in Run. Take works on its caller's; AnswerAll has
+// one more for each further account of a batch, and waits for them. The frames
+// of one account keep their order and share commits. The memory of
 // the window is bounded: when it is full the oldest key goes early, and is
 // counted. Open cards are bounded by facilities and classes; those of unknown
 // accounts are forgotten once no alarm would join them and there are too many.

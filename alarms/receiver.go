@@ -133,40 +133,51 @@ func (r *Receiver) flushSeen(ctx context.Context) {
 // Answer takes one DC-09 frame and appends what its sender is to hear, which may
 // be nothing. It blocks until the frame's events are committed.
 func (r *Receiver) Answer(ctx context.Context, f dc09.Frame, peer string, at time.Time, out []byte) ([]byte, Verdict) {
-	env, msg, v := Read(f, peer, at)
-	if v == 0 {
-		v = r.Take(ctx, &msg)
-	} else {
-		r.count(v)
-		if v != Malformed {
-			r.log.Debug("frame not taken", zap.String("account", msg.Account), zap.String("token", env.Token),
-				zap.Stringer("verdict", v), zap.String("peer", peer))
-		}
-	}
-	return dc09.AppendReply(out, v.Reply(), &env, at), v
+	out, a := r.answer(ctx, f, peer, at, out)
+	return out, a.Verdict
 }
 
 // Take stores the events of one message and decides about each.
 func (r *Receiver) Take(ctx context.Context, m *Message) Verdict {
-	v := r.take(ctx, m)
-	r.count(v)
-	return v
+	v := []Verdict{0}
+	r.takeAll(ctx, []*Message{m}, v)
+	return v[0]
 }
 
-func (r *Receiver) count(v Verdict) { r.metrics.verdict[v].Inc() }
-
-func (r *Receiver) take(ctx context.Context, m *Message) Verdict {
+// takeAll takes messages of one account in their order, and sets their verdicts.
+func (r *Receiver) takeAll(ctx context.Context, ms []*Message, verdicts []Verdict) {
+	defer func() {
+		for _, v := range verdicts {
+			r.metrics.verdict[v].Inc()
+		}
+	}()
+	for i := range verdicts {
+		verdicts[i] = Fault
+	}
 	if !r.loaded.Load() {
-		return Fault
+		return
 	}
-	t := take{r: r, m: m}
-	if panel, known := r.registry.Panel(m.Account); known && m.Link == "" {
-		t.panel = panel
-		r.seen.touch(panel.ID, m.ReceivedAt)
-	} else if len(m.Events) > 0 {
-		r.metrics.strangers.Inc()
-	}
+	t := take{r: r, ms: ms, verdicts: verdicts}
+	defer func() {
+		// A panic costs these messages their answer, and nobody else anything.
+		if p := recover(); p != nil {
+			r.metrics.panics.Inc()
+			r.log.Error("messages not stored: panic", zap.Any("panic", p), zap.String("account", ms[0].Account),
+				zap.String("peer", ms[0].Peer), zap.Stack("stack"))
+			t.abandon()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	t.run(ctx)
+}
+
+// vouched finds the panel that stands behind a message, if one does, and counts
+// what is unusual about the message.
+func (r *Receiver) vouched(m *Message) *Panel {
+	panel, known := r.registry.Panel(m.Account)
 	if m.Link != "" {
+		known = false
 		r.metrics.mismatch.Inc()
 		r.log.Warn("envelope and data name different accounts", zap.String("account", m.Account),
 			zap.String("link", m.Link), zap.String("peer", m.Peer))
@@ -174,17 +185,14 @@ func (r *Receiver) take(ctx context.Context, m *Message) Verdict {
 	if m.ClockWrong {
 		r.metrics.clockWrong.Inc()
 	}
-	if len(m.Events) == 0 {
-		return Alive
+	if !known {
+		if len(m.Events) > 0 {
+			r.metrics.strangers.Inc()
+		}
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := t.run(ctx); err != nil {
-		r.log.Error("message not stored, its sender is not answered", zap.String("account", m.Account),
-			zap.String("peer", m.Peer), zap.Error(err))
-		return Fault
-	}
-	return Stored
+	r.seen.touch(panel.ID, m.ReceivedAt)
+	return panel
 }
 
 // cardRefused tells that a card takes no signal and nothing was written.

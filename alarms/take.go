@@ -10,31 +10,69 @@ import (
 	"nabat/dispatch"
 )
 
-// take is one message on its way through the receiver. It saves its rows
-// together where it can. It never waits for another message's original while one
-// of its own is pending, and with one pending waits for nothing but a card that
-// is being saved: two messages can then not wait for each other.
+// take is messages of one account on their way through the receiver, in the
+// order in which they came. It saves their rows together where it can. It never
+// waits for another take's original while one of its own is pending, and with one
+// pending waits for nothing but a card that is being saved: two takes can then
+// not wait for each other.
 type take struct {
-	r     *Receiver
+	r        *Receiver
+	ms       []*Message
+	verdicts []Verdict // of ms
+
+	at    int // the message that is being taken
 	m     *Message
 	panel *Panel // nil: nobody vouches for the account
 
-	rows []Notification
-	held []*claim // of the originals among rows
+	first int // the earliest message with a row among rows
+	rows  []Notification
+	held  []*claim // of the originals among rows
 }
 
-func (t *take) run(ctx context.Context) error {
+// run takes every message and sets its verdict. One that cannot be stored is a
+// Fault and keeps no later one from its try.
+func (t *take) run(ctx context.Context) {
+	for i, m := range t.ms {
+		t.at, t.m, t.panel = i, m, t.r.vouched(m)
+		t.verdicts[i] = Alive
+		if len(m.Events) == 0 {
+			continue
+		}
+		err := t.message(ctx)
+		if t.verdicts[i] = Stored; err != nil {
+			t.verdicts[i] = Fault
+			t.fault(err)
+		}
+	}
+	if err := t.flush(ctx); err != nil {
+		t.fault(err)
+	}
+}
+
+// message takes the events of one message. After an error nothing is put aside.
+func (t *take) message(ctx context.Context) error {
 	for i := range t.m.Events {
 		if err := t.event(ctx, &t.m.Events[i]); err != nil {
 			return err
 		}
 	}
-	return t.flush(ctx)
+	return nil
+}
+
+func (t *take) fault(err error) {
+	t.r.log.Error("message not stored, its sender is not answered", zap.String("account", t.m.Account),
+		zap.String("peer", t.m.Peer), zap.Error(err))
 }
 
 // event makes the notification of one event and decides about it.
 func (t *take) event(ctx context.Context, e *Event) error {
 	n := t.notification(e)
+	if t.undoes(&n) {
+		// Whether the next of the kind is a repeat hangs on the opposite being there.
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+	}
 	for {
 		c := t.r.window.claim(&n, t)
 		switch {
@@ -81,14 +119,31 @@ func (t *take) plain(n Notification, c *claim) {
 	case n.Class == ClassUnknown:
 		n.Why = t.why(whyUnknown)
 	}
-	t.rows = append(t.rows, n)
+	t.put(n)
 	t.held = append(t.held, c)
+}
+
+func (t *take) put(n Notification) {
+	if len(t.rows) == 0 {
+		t.first = t.at
+	}
+	t.rows = append(t.rows, n)
+}
+
+// undoes tells whether n is the opposite of an original that was put aside.
+func (t *take) undoes(n *Notification) bool {
+	for _, c := range t.held {
+		if opposed(c.condition, n.Condition) && c.topic == topicOf(n) {
+			return true
+		}
+	}
+	return false
 }
 
 // repeat puts the row of a repeat aside.
 func (t *take) repeat(n Notification) {
 	n.Duplicate, n.Why = true, t.why(whyRepeat)
-	t.rows = append(t.rows, n)
+	t.put(n)
 }
 
 // takeOver tries an original again whose commit was not learned of, under its
@@ -118,13 +173,19 @@ func (t *take) takeOver(ctx context.Context, n Notification, c *claim) error {
 	return nil
 }
 
-// flush saves what was put aside.
+// flush saves what was put aside. Where that fails, every message with a row in
+// it is a Fault.
 func (t *take) flush(ctx context.Context) error {
 	if len(t.rows) == 0 {
 		return nil
 	}
 	err := t.r.store.Save(ctx, Change{Key: t.key(), Rows: t.rows})
 	t.settle(err == nil)
+	for i := t.first; err != nil && i <= t.at; i++ {
+		if len(t.ms[i].Events) > 0 {
+			t.verdicts[i] = Fault
+		}
+	}
 	return err
 }
 
@@ -138,6 +199,19 @@ func (t *take) settle(committed bool) {
 		t.r.window.settle(c, committed, dispatch.IncidentID{})
 	}
 	t.rows, t.held = t.rows[:0], t.held[:0]
+}
+
+// abandon ends a take that panicked: nothing that was put aside may keep others
+// waiting, and nobody is answered who is not known to be stored.
+func (t *take) abandon() {
+	from := t.at
+	if len(t.rows) > 0 {
+		from = t.first
+	}
+	t.settle(false)
+	for i := from; i < len(t.ms); i++ {
+		t.verdicts[i] = Fault
+	}
 }
 
 // signal saves a notification that belongs to a card: the one that is open, or,
