@@ -19,7 +19,7 @@ WEB     := console/web
 BUNDLE  := $(WEB)/dist/index.html
 SOURCES := $(shell find $(WEB) -path $(WEB)/node_modules -prune -o -path $(WEB)/dist -prune -o -type f ! -name '*.go' -print 2>/dev/null)
 
-.PHONY: help setup setup-test setup-lint build bundle run test lint vet race bench soak fuzz sim clean
+.PHONY: help setup setup-test setup-lint build bundle run test lint vet race bench kill soak fuzz sim clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ $(BUNDLE): $(SOURCES)
 run: setup build ## set up, build, and show a living city (SPEED=10 for more)
 	bin/nabat demo --speed $(SPEED)
 
-test: setup-test bundle ## every test, with the race detector; no default port is used
+test: setup-test bundle ## every test, with the race detector (of the kill test 20 kills); no default port is used
 	npm --silent --prefix $(WEB) run check
 	NABAT_REQUIRE_PEERS=1 $(GOTEST) -race $(PKG)
 
@@ -73,8 +73,10 @@ bench: build ## figures, each beside its ceiling from the same run (BENCH=--quic
 	$(GOBUILD) -o bin/nabat-bench ./cmd/nabat/bench
 	bin/nabat-bench --engine bin/nabat $(BENCH)
 
-soak: build ## 200 kills of the engine and its database (KILLS); then the tests named Soak, NABAT_TEST_SOAK long (1h)
+kill: build ## 200 times kill -9 under load (KILLS), every second time with PostgreSQL; then the proof that it would notice
 	go test -v -timeout 0 -count 1 ./cmd/nabat/crash -kills $(KILLS)
+
+soak: kill ## make kill, then the tests named Soak, NABAT_TEST_SOAK long (1h)
 	NABAT_TEST_SOAK=$${NABAT_TEST_SOAK:-1h} go test -p 1 -timeout 0 -count 1 -run Soak $(PKG)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)

@@ -2,9 +2,9 @@ package crash
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,9 +39,31 @@ func (f findings) String() string {
 	return strings.Join(out, "\n")
 }
 
-// checkLimit bounds what a check waits for: the relay and the replies catching
-// up, calls ending.
-const checkLimit = 3 * time.Minute
+const (
+	// checkLimit bounds a check and each of its commands.
+	checkLimit = 3 * time.Minute
+	// stuckLimit is how long a check waits without seeing the house come any
+	// further: the relay and the replies catching up, calls ending.
+	stuckLimit = 20 * time.Second
+)
+
+// catchUp looks again and again until nothing is left to wait for. errLate: for
+// stuckLimit it has not become less.
+func catchUp(look func() (left int, err error)) error {
+	least, since := -1, time.Now()
+	return until(checkLimit, func() (bool, error) {
+		left, err := look()
+		switch {
+		case err != nil || left == 0:
+			return true, err
+		case least < 0 || left < least:
+			least, since = left, time.Now()
+		case time.Since(since) > stuckLimit:
+			return false, fmt.Errorf("%w: %d are left for %s", errLate, left, stuckLimit)
+		}
+		return false, nil
+	})
+}
 
 // check holds the house against the ledger. Nobody may be sending.
 type check struct {
@@ -51,6 +73,8 @@ type check struct {
 	db     *pgx.Conn
 	f      findings
 
+	buried map[int32]int64 // how far the dead letters were read, by partition
+	dead   []letter
 	stored counts
 }
 
@@ -59,7 +83,18 @@ type counts struct {
 	originals, duplicates, late int // late: repeats that came after the window, new originals by design
 	contacts, lines, incidents  int
 	events, records, again      int
-	replies                     int
+	replies, tooLate            int // too late: for an assignment that was withdrawn meanwhile
+	orders, done, resent        int // commands
+	kinds                       map[dispatch.EventKind]int
+}
+
+// byKind lists how many events of each kind the journal has.
+func (c counts) byKind() string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(c.kinds)) {
+		out = append(out, fmt.Sprintf("%s %d", k, c.kinds[k]))
+	}
+	return strings.Join(out, ", ")
 }
 
 func (o *outside) check(ctx context.Context, h *house, l *life, parts ...func(*check, context.Context) error) (findings, counts, error) {
@@ -68,7 +103,7 @@ func (o *outside) check(ctx context.Context, h *house, l *life, parts ...func(*c
 		return nil, counts{}, err
 	}
 	defer db.Close(context.WithoutCancel(ctx))
-	c := &check{ledger: o.ledger.snapshot(), h: h, l: l, db: db, f: findings{}}
+	c := &check{ledger: o.ledger.snapshot(), h: h, l: l, db: db, f: findings{}, buried: map[int32]int64{}}
 	for _, part := range parts {
 		if err := part(c, ctx); err != nil {
 			return c.f, c.stored, err
@@ -80,7 +115,7 @@ func (o *outside) check(ctx context.Context, h *house, l *life, parts ...func(*c
 // everything is the whole proof, in the order in which one thing waits for another.
 func everything() []func(*check, context.Context) error {
 	return []func(*check, context.Context) error{
-		(*check).signals, (*check).contacts, (*check).answers, (*check).topics, (*check).chains,
+		(*check).signals, (*check).contacts, (*check).answers, (*check).topics, (*check).orders, (*check).chains,
 	}
 }
 
@@ -207,10 +242,9 @@ type contact struct {
 // contacts checks callers and texts.
 func (c *check) contacts(ctx context.Context) error {
 	// Nobody is calling any more, so every line ends by itself or has been lost.
-	err := until(checkLimit, func() (bool, error) {
-		var live int
-		err := c.db.QueryRow(ctx, `SELECT count(*) FROM contacts WHERE state <> 'ended'`).Scan(&live)
-		return live == 0, err
+	err := catchUp(func() (live int, err error) {
+		err = c.db.QueryRow(ctx, `SELECT count(*) FROM contacts WHERE state <> 'ended'`).Scan(&live)
+		return live, err
 	})
 	if errors.Is(err, errLate) {
 		c.f.add(wrong, "contacts stay open although every caller has hung up")
@@ -299,62 +333,6 @@ func (c *check) orphans(ctx context.Context) error {
 	return c.db.QueryRow(ctx, `SELECT count(*) FROM incidents`).Scan(&c.stored.incidents)
 }
 
-// answers checks that what the broker confirmed to a service was applied once,
-// and that in the end every service has heard of its part and accepted it.
-func (c *check) answers(ctx context.Context) error {
-	type mark struct {
-		state string
-		times int
-	}
-	var missing, twice []string
-	look := func() (bool, error) {
-		rows, err := c.db.Query(ctx, `
-			SELECT a.service, a.incident_id::text, a.state,
-			       (SELECT count(*) FROM events e WHERE e.incident_id = a.incident_id AND e.kind = 'status'
-			          AND e.data::jsonb ->> 'service' = a.service AND e.data::jsonb ->> 'to' = 'accepted')
-			  FROM assignments a`)
-		if err != nil {
-			return false, err
-		}
-		marks := map[string]mark{}
-		var service, incident string
-		var m mark
-		_, err = pgx.ForEachRow(rows, []any{&service, &incident, &m.state, &m.times}, func() error {
-			marks[service+" "+incident] = m
-			return nil
-		})
-		if err != nil {
-			return false, err
-		}
-		missing, twice, c.stored.replies = nil, nil, 0
-		for key := range c.ledger.replies {
-			if _, there := marks[key]; !there {
-				missing = append(missing, key+": no such assignment")
-			}
-		}
-		for key, m := range marks {
-			switch {
-			case m.times > 1:
-				twice = append(twice, fmt.Sprintf("%s: %d times", key, m.times))
-			case m.state != string(dispatch.Accepted) || m.times == 0:
-				missing = append(missing, key+": "+m.state)
-			default:
-				c.stored.replies++
-			}
-		}
-		return len(missing) == 0, nil
-	}
-	err := until(checkLimit, look)
-	if errors.Is(err, errLate) {
-		c.f.add(lost, "services that have not accepted, or whose reply was not taken: %s", few(missing))
-		err = nil
-	}
-	if len(twice) > 0 {
-		c.f.add(doubled, "replies: %s", few(twice))
-	}
-	return err
-}
-
 // chains has the engine's own proof of the journal run, as a person would.
 func (c *check) chains(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
@@ -363,38 +341,4 @@ func (c *check) chains(ctx context.Context) error {
 		c.f.add(wrong, "audit verify: %v: %s", err, out)
 	}
 	return nil
-}
-
-// event is one line of the journal as the topics must show it.
-type event struct {
-	id, incident string
-	version      int
-	kind         dispatch.EventKind
-	services     []dispatch.Service // whose topics it must be on
-}
-
-func (c *check) journal(ctx context.Context) (map[string]event, error) {
-	rows, err := c.db.Query(ctx, `SELECT id::text, incident_id::text, version, kind, COALESCE(data, '') FROM events ORDER BY seq`)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]event{}
-	var e event
-	var kind, data string
-	_, err = pgx.ForEachRow(rows, []any{&e.id, &e.incident, &e.version, &kind, &data}, func() error {
-		var d dispatch.Details
-		if err := json.Unmarshal([]byte(data), &d); err != nil {
-			return err
-		}
-		e.kind, e.services = dispatch.EventKind(kind), nil
-		switch {
-		case e.kind == dispatch.EventAssigned:
-			e.services = []dispatch.Service{d.Service}
-		case e.kind == dispatch.EventSignal && d.Card != nil:
-			e.services = slices.Clone(d.Card.Services)
-		}
-		out[e.id] = e
-		return nil
-	})
-	return out, err
 }

@@ -16,11 +16,13 @@ import (
 
 	"nabat/alarms"
 	alarmsdb "nabat/alarms/postgres"
+	"nabat/console"
+	consoledb "nabat/console/postgres"
 	"nabat/dispatch/postgres"
 )
 
 var (
-	kills    = flag.Int("kills", number0("NABAT_TEST_KILLS", 10), "how often TestKill kills the engine (NABAT_TEST_KILLS)")
+	kills    = flag.Int("kills", number0("NABAT_TEST_KILLS", 20), "how often TestKill kills the engine (NABAT_TEST_KILLS)")
 	seed     = flag.Uint64("seed", uint64(number0("NABAT_TEST_SEED", 0)), "what the moments and the load are drawn from (NABAT_TEST_SEED); 0: a new one")
 	ready    = flag.String("nabat", os.Getenv("NABAT_TEST_BINARY"), "a built engine (NABAT_TEST_BINARY); empty: build one")
 	settings = flag.String("unsafe-settings", "", "have TestKill run on a database with these settings: it should fail")
@@ -68,12 +70,12 @@ func theSeed(t *testing.T) uint64 {
 const (
 	calmPace  = 150 * time.Millisecond
 	burst     = 250 * time.Millisecond // how long before a kill everybody hurries
-	firstAck  = 2 * time.Minute
-	calmLimit = 3 * time.Minute
+	firstAck  = 30 * time.Second
+	calmLimit = 45 * time.Second // an INVITE that nobody answers takes 32 s
 )
 
-// settle starts the first engine of a house and gives it its panels; later ones
-// find them: the registry is read at a start.
+// settle starts the first engine of a house and gives it its panels and people;
+// later ones find them: the registry is read at a start.
 func settle(t *testing.T, h *house, c crew) {
 	t.Helper()
 	e := h.launch()
@@ -85,6 +87,10 @@ func settle(t *testing.T, h *house, c crew) {
 	require.NoError(t, err)
 	defer pool.Close()
 	require.NoError(t, alarmsdb.NewStore(pool, nil).Upsert(ctx, registry(c), time.Now()))
+	for _, s := range c.seats {
+		s.token, err = console.CreateToken(ctx, consoledb.New(pool, nil), s.name, s.role, 0, time.Now())
+		require.NoError(t, err)
+	}
 	pool.Close()
 	require.NoError(t, h.stop())
 }
@@ -107,7 +113,7 @@ func registry(c crew) []alarms.Panel {
 func TestKill(t *testing.T) {
 	s := theSeed(t)
 	h := newHouse(t, *settings)
-	c := crew{panels: 30, strangers: 2, phones: 6, gateways: 2}
+	c := crew{panels: 30, strangers: 2, phones: 6, gateways: 4, seats: staff()}
 	settle(t, h, c)
 
 	o := newOutside(t)
@@ -168,6 +174,7 @@ func (r *rounds) start() *life {
 // killed on its way up.
 func (r *rounds) round(n int, l *life) *life {
 	r.t.Helper()
+	r.sound()
 	both := n%2 == 0
 	switch kind := r.rng.IntN(10); {
 	case kind == 0:
@@ -188,15 +195,19 @@ func (r *rounds) round(n int, l *life) *life {
 		r.pause(300 * time.Millisecond)
 	default:
 		// From the first acknowledgement on.
-		select {
-		case <-l.first:
-		case <-time.After(firstAck):
-			require.Fail(r.t, "nothing is acknowledged", r.h.tail())
-		}
+		r.expect(l, func() bool { return l.acks.Load() > 0 })
 		r.pause(1500 * time.Millisecond)
 	}
 	r.strike(both)
 	return r.start()
+}
+
+// sound ends the test as soon as anybody outside has complained.
+func (r *rounds) sound() {
+	r.t.Helper()
+	if r.t.Failed() {
+		require.FailNow(r.t, "somebody outside complained", r.h.tail())
+	}
 }
 
 // expect waits for something that the running engine must come to.
@@ -205,11 +216,11 @@ func (r *rounds) expect(l *life, ok func() bool) {
 	require.NoError(r.t, until(firstAck, func() (bool, error) {
 		select {
 		case <-r.h.live.done:
-			return false, fmt.Errorf("the engine ended by itself: %w\n%s", r.h.live.err, r.h.tail())
+			return false, fmt.Errorf("the engine ended by itself: %w", r.h.live.err)
 		default:
 			return ok(), nil
 		}
-	}))
+	}), "life %d: acknowledged %d, records heard %d\n%s", l.n, l.acks.Load(), l.heard.Load(), r.h.tail())
 }
 
 // pause lets the engine work for a random while.
@@ -237,7 +248,8 @@ func (r *rounds) verify(l *life) {
 	var f findings
 	var err error
 	began := time.Now()
-	require.NoError(r.t, r.o.calm(calmLimit, func() {
+	r.sound()
+	require.NoError(r.t, r.o.calm(calmLimit, r.h.live.done, func() {
 		f, r.seen, err = r.o.check(r.t.Context(), r.h, l, everything()...)
 	}), r.h.tail())
 	require.NoError(r.t, err)
@@ -247,8 +259,8 @@ func (r *rounds) verify(l *life) {
 
 func (r *rounds) say(what string) {
 	t := r.o.ledger.totals()
-	r.t.Logf("%s after %s: signals %d, calls %d, texts %d, acknowledged %d, repeats %d, replies %d; up in %s",
-		what, time.Since(r.began).Round(time.Second), t.signals, t.calls, t.texts, t.acked, t.repeats, t.replies, median(r.ups))
+	r.t.Logf("%s after %s: signals %d, calls %d, texts %d, commands %d, acknowledged %d, repeats %d, replies %d; up in %s",
+		what, time.Since(r.began).Round(time.Second), t.signals, t.calls, t.texts, t.orders, t.acked, t.repeats, t.replies, median(r.ups))
 }
 
 func (r *rounds) table() {
@@ -259,6 +271,7 @@ kills of engine and PostgreSQL       %8d
 … and on the way up besides          %8d
 time                                 %8s   from start to listeners: median %s, worst %s
 signals / calls / texts sent         %8d / %d / %d
+commands given / done / sent again   %8d / %d / %d
 acknowledged                         %8d   lost: 0
 sent again                           %8d
 originals / repeats stored           %8d / %d   doubled: 0
@@ -267,10 +280,11 @@ contacts / of them lost lines        %8d / %d
 cards                                %8d
 events of the journal                %8d   chains and signed heads verified
 records on Kafka / there again       %8d / %d   missing: 0
-replies sent / applied               %8d / %d`,
+replies sent / applied / too late    %8d / %d / %d
+events by kind                       %s`,
 		r.alone, r.both, r.starting, time.Since(r.began).Round(time.Second), median(r.ups), slices.Max(r.ups).Round(time.Millisecond),
-		t.signals, t.calls, t.texts, t.acked, t.repeats, c.originals, c.duplicates, c.late, c.contacts, c.lines,
-		c.incidents, c.events, c.records, c.again, t.replies, c.replies)
+		t.signals, t.calls, t.texts, c.orders, c.done, c.resent, t.acked, t.repeats, c.originals, c.duplicates, c.late, c.contacts, c.lines,
+		c.incidents, c.events, c.records, c.again, t.replies, c.replies, c.tooLate, c.byKind())
 }
 
 func median(ds []time.Duration) time.Duration {
@@ -301,13 +315,15 @@ func TestForgetfulDatabaseIsFound(t *testing.T) {
 		require.NoError(t, err)
 		select {
 		case <-l.first:
+		case <-e.done:
+			require.Fail(t, "the engine ended by itself", h.tail())
 		case <-time.After(firstAck):
 			require.Fail(t, "nothing is acknowledged", h.tail())
 		}
 		if n > 1 {
 			var f findings
 			var seen counts
-			require.NoError(t, o.calm(calmLimit, func() { f, seen, err = o.check(t.Context(), h, l, (*check).signals) }), h.tail())
+			require.NoError(t, o.calm(calmLimit, e.done, func() { f, seen, err = o.check(t.Context(), h, l, (*check).signals) }), h.tail())
 			require.NoError(t, err)
 			if len(f[lost]) > 0 {
 				t.Logf("found after %d double kills, %d originals stored: %s", n-1, seen.originals, f)

@@ -18,9 +18,9 @@ import (
 // restart: it may have died between reading and remembering, too.
 const rewind = 3
 
-// duty is the four services: each accepts what it reads, under an id that
-// depends on the event alone, so that whatever it reads twice is answered twice
-// by the same reply.
+// duty is the four services' own systems: each accepts most of what it reads and
+// reports some of it done, under ids that depend on the event alone, so that
+// whatever it reads twice is answered twice by the same replies.
 type duty struct {
 	ledger *ledger
 
@@ -103,9 +103,20 @@ func (d *duty) answer(ctx context.Context, cl *kgo.Client, r *kgo.Record) {
 		return // the checker looks at every record
 	}
 	s := in.Data.Service
-	key := string(s) + " " + in.Subject
-	value := fmt.Appendf(nil, `{"specversion":"1.0","id":"ok-%s","source":"/services/%s","type":%q,"subject":%q,`+
-		`"datacontenttype":"application/json","data":{"status":"accepted","orderNumber":"%.8s"}}`, in.ID, s, routing.ReplyType, in.Subject, in.ID)
+	if systemAccepts(s, in.Subject) {
+		d.say(ctx, cl, in, dispatch.Accepted)
+	}
+	if systemCompletes(s, in.Subject) {
+		d.say(ctx, cl, in, dispatch.Completed)
+	}
+}
+
+func (d *duty) say(ctx context.Context, cl *kgo.Client, in record, status dispatch.AssignmentState) {
+	s := in.Data.Service
+	key := fmt.Sprintf("%s %s %s", s, in.Subject, status)
+	value := fmt.Appendf(nil, `{"specversion":"1.0","id":"%s-%s","source":"/services/%s","type":%q,"subject":%q,`+
+		`"datacontenttype":"application/json","data":{"status":%q,"orderNumber":"%.8s"}}`,
+		status, in.ID, s, routing.ReplyType, in.Subject, status, in.ID)
 	times := 1
 	if in.ID[len(in.ID)-1] < '5' { // some systems answer twice
 		times = 2
@@ -119,7 +130,7 @@ func (d *duty) answer(ctx context.Context, cl *kgo.Client, r *kgo.Record) {
 			d.ledger.note(func() {
 				known := d.ledger.replies[key]
 				if known == nil {
-					known = &reply{service: s, incident: in.Subject}
+					known = &reply{service: s, incident: in.Subject, status: status}
 					d.ledger.replies[key] = known
 				}
 				known.confirmed++

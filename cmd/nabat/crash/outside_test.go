@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -59,7 +60,10 @@ type outside struct {
 }
 
 // crew says how many of each work at once.
-type crew struct{ panels, strangers, phones, gateways int }
+type crew struct {
+	panels, strangers, phones, gateways int
+	seats                               []*seat
+}
 
 // accounts is how many panels' accounts each worker goes round.
 const accounts = 40
@@ -88,6 +92,10 @@ func (o *outside) begin(seed uint64, c crew) {
 	}
 	for i := range c.gateways {
 		o.crowd.Go(func() { o.smsGateway(ctx, seed, i) })
+	}
+	for i, s := range c.seats {
+		d := newDesk(o, seed, i, s)
+		o.crowd.Go(func() { d.work(ctx) })
 	}
 }
 
@@ -162,19 +170,24 @@ func (o *outside) unheard(rng *rand.Rand) bool {
 }
 
 // calm lets everybody finish what they have begun, calls whatever must be
-// checked, and sets them to work again. The engine must be alive.
-func (o *outside) calm(limit time.Duration, do func()) error {
+// checked, and sets them to work again. The engine must be alive; dead tells
+// that it is not.
+func (o *outside) calm(limit time.Duration, dead <-chan struct{}, do func()) error {
 	held := make(chan struct{})
 	go func() { o.gate.Lock(); close(held) }()
+	var err error
 	select {
 	case <-held:
 		do()
 		o.gate.Unlock()
 		return nil
+	case <-dead:
+		err = errors.New("the engine ended by itself")
 	case <-time.After(limit):
-		go func() { <-held; o.gate.Unlock() }()
-		return fmt.Errorf("somebody was not answered: %w: %s are over; %s", errLate, limit, o.ledger.waiting())
+		err = fmt.Errorf("%w: %s are over", errLate, limit)
 	}
+	go func() { <-held; o.gate.Unlock() }()
+	return fmt.Errorf("somebody was not answered: %w; %s", err, o.ledger.waiting())
 }
 
 // ledger is what the outside knows. Everything in it is guarded by mu.
@@ -183,7 +196,8 @@ type ledger struct {
 	signals map[string]*signal   // by data block: account and event
 	calls   map[string]*approach // by caller's number
 	texts   map[string]*approach // by text
-	replies map[string]*reply    // by service and incident
+	replies map[string]*reply    // by service, incident and status
+	orders  map[string]*order    // by command id
 }
 
 // signal is one event of a panel.
@@ -206,15 +220,19 @@ type approach struct {
 	done  bool
 }
 
-// reply is a service's «accepted».
+// reply is a status that a service's own system has sent.
 type reply struct {
 	service   dispatch.Service
 	incident  string
+	status    dispatch.AssignmentState
 	confirmed int // how often the broker took it
 }
 
 func newLedger() *ledger {
-	return &ledger{signals: map[string]*signal{}, calls: map[string]*approach{}, texts: map[string]*approach{}, replies: map[string]*reply{}}
+	return &ledger{
+		signals: map[string]*signal{}, calls: map[string]*approach{}, texts: map[string]*approach{},
+		replies: map[string]*reply{}, orders: map[string]*order{},
+	}
 }
 
 // note changes the ledger.
@@ -228,7 +246,10 @@ func (l *ledger) note(change func()) {
 func (l *ledger) snapshot() *ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &ledger{signals: maps.Clone(l.signals), calls: maps.Clone(l.calls), texts: maps.Clone(l.texts), replies: maps.Clone(l.replies)}
+	return &ledger{
+		signals: maps.Clone(l.signals), calls: maps.Clone(l.calls), texts: maps.Clone(l.texts),
+		replies: maps.Clone(l.replies), orders: maps.Clone(l.orders),
+	}
 }
 
 // waiting names a few things that were not acknowledged.
@@ -246,6 +267,11 @@ func (l *ledger) waiting() string {
 			if !a.done {
 				out = append(out, fmt.Sprintf("%s (%d tries, heard %q)", a.name, a.tries, a.acked))
 			}
+		}
+	}
+	for _, r := range l.orders {
+		if !r.answered {
+			out = append(out, r.String())
 		}
 	}
 	return few(out)
@@ -276,13 +302,20 @@ func (l *ledger) totals() (t totals) {
 			t.acked++
 		}
 	}
+	for _, r := range l.orders {
+		t.orders++
+		t.repeats += max(r.tries-1, 0) + r.again
+		if r.answered {
+			t.acked++
+		}
+	}
 	for _, r := range l.replies {
 		t.replies += r.confirmed
 	}
 	return t
 }
 
-type totals struct{ signals, calls, texts, acked, repeats, replies int }
+type totals struct{ signals, calls, texts, orders, acked, repeats, replies int }
 
 func few(out []string) string {
 	const most = 5

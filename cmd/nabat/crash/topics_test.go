@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"nabat/dispatch"
 	"nabat/routing"
 	"nabat/routing/kafka"
 )
@@ -25,7 +29,7 @@ type reading struct {
 // topics checks what is on Kafka against the journal.
 func (c *check) topics(ctx context.Context) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.l.run.Kafka...), kgo.ClientID("checker"), kgo.MetadataMinAge(50*time.Millisecond),
-		kgo.ConsumeTopics(c.topicNames()...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		kgo.ConsumeTopics(append(c.topicNames(), routing.DeadLetterTopic)...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return err
 	}
@@ -49,15 +53,65 @@ func (c *check) topics(ctx context.Context) error {
 			return c.nothingElse(ctx, cl, read, events)
 		}
 		for len(missing) > 0 {
-			fetches := cl.PollRecords(ctx, 5000)
-			if ctx.Err() != nil {
+			if !c.poll(ctx, cl, read) {
 				c.f.add(lost, "events that never came to Kafka: %s", few(missing))
 				return nil
 			}
-			fetches.EachRecord(func(r *kgo.Record) { c.take(read[r.Topic], r) })
 			missing = missingOn(read, events)
 		}
 	}
+}
+
+// poll takes what there is; false when for stuckLimit nothing came.
+func (c *check) poll(ctx context.Context, cl *kgo.Client, read map[string]*reading) bool {
+	ctx, cancel := context.WithTimeout(ctx, stuckLimit)
+	defer cancel()
+	fetches := cl.PollRecords(ctx, 5000)
+	fetches.EachRecord(func(r *kgo.Record) {
+		if r.Topic == routing.DeadLetterTopic {
+			c.buried[r.Partition] = r.Offset + 1
+			c.deadLetter(r)
+			return
+		}
+		c.take(read[r.Topic], r)
+	})
+	return ctx.Err() == nil
+}
+
+// deadLetter looks at a record that could not be taken: only a reply for an
+// assignment that a person withdrew meanwhile may be one.
+func (c *check) deadLetter(r *kgo.Record) {
+	var in struct {
+		Data routing.DeadLetter `json:"data"`
+	}
+	if err := json.Unmarshal(r.Value, &in); err != nil {
+		c.f.add(wrong, "dead letter %d@%d is no CloudEvent: %v", r.Partition, r.Offset, err)
+		return
+	}
+	service, reply := strings.CutPrefix(in.Data.Topic, routing.RepliesTopic(""))
+	if !reply {
+		c.f.add(wrong, "a dead letter of %s: %s", in.Data.Topic, in.Data.Reason)
+		return
+	}
+	c.dead = append(c.dead, letter{service, string(in.Data.Key), in.Data.Reason})
+}
+
+// letter is a reply among the dead letters.
+type letter struct{ service, incident, reason string }
+
+// withdrawn checks the dead letters against the assignments.
+func (c *check) withdrawn(ctx context.Context) error {
+	for _, d := range c.dead {
+		var state string
+		err := c.db.QueryRow(ctx, `SELECT state FROM assignments WHERE service = $1 AND incident_id::text = $2`, d.service, d.incident).Scan(&state)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if state != string(dispatch.CancelledA) {
+			c.f.add(wrong, "a reply of %s for %s, whose assignment is %q, is in the dead letters: %s", d.service, d.incident, state, d.reason)
+		}
+	}
+	return nil
 }
 
 func (c *check) topicNames() []string {
@@ -116,7 +170,7 @@ func (c *check) take(t *reading, r *kgo.Record) {
 }
 
 // nothingElse checks that the topics hold no more than the journal, and the dead
-// letters nothing.
+// letters nothing but replies that came too late.
 func (c *check) nothingElse(ctx context.Context, cl *kgo.Client, read map[string]*reading, events map[string]event) error {
 	for _, t := range read {
 		for id := range t.digest {
@@ -133,9 +187,13 @@ func (c *check) nothingElse(ctx context.Context, cl *kgo.Client, read map[string
 		return err
 	}
 	for p := range int32(kafka.DeadLetterPartitions) {
-		if end, ok := ends.Lookup(routing.DeadLetterTopic, p); ok && end.Offset > 0 {
-			c.f.add(wrong, "%d dead letters in partition %d", end.Offset, p)
+		end, ok := ends.Lookup(routing.DeadLetterTopic, p)
+		for ok && c.buried[p] < end.Offset {
+			if !c.poll(ctx, cl, read) {
+				c.f.add(wrong, "dead letters of partition %d cannot be read from %d to %d", p, c.buried[p], end.Offset)
+				break
+			}
 		}
 	}
-	return nil
+	return c.withdrawn(ctx)
 }
