@@ -88,26 +88,3 @@ func acceptsSDP(accept []string) bool {
 		return false
 	})
 }
-
-const maxText = 16 << 10 // bytes of a message; a concatenated SMS has at most 39,015 octets of UCS-2, in practice ten parts
-
-// Text is the text of a MESSAGE (RFC 3428).
-func Text(r Request) (string, *Refusal) {
-	if f := unreadable(r); f != nil {
-		return "", f
-	}
-	t, params := r.MediaType()
-	if t != "text/plain" && (t != "" || len(r.Body) > 0) {
-		return "", refuse(415, "Unsupported Media Type", Header{"Accept", "text/plain"})
-	}
-	text := string(r.Body)
-	if strings.EqualFold(params["charset"], "iso-8859-1") {
-		runes := make([]rune, 0, len(r.Body))
-		for _, b := range r.Body {
-			runes = append(runes, rune(b))
-		}
-		text = string(runes)
-	}
-	text = strings.ReplaceAll(text, "\r\n", "\n")
-	return strings.TrimRight(Clean(text, maxText, true), "\n"), nil
-}

@@ -141,20 +141,60 @@ func TestBodies(t *testing.T) {
 	require.Equal(t, 415, f.Status)
 	_, f = SDP(good("INVITE", "Accept: text/nobodyKnowsThis"))
 	require.Equal(t, 406, f.Status)
+}
 
-	m := good("MESSAGE", "Content-Type: text/plain; charset=utf-8")
-	m.Body = []byte("Помо\x00гите\x1b[2J\r\nздесь \xff")
-	text, f := Text(m)
-	require.Nil(t, f)
-	require.Equal(t, "Помогите[2J\nздесь \uFFFD", text)
-	m = good("MESSAGE", "Content-Type: text/plain; charset=ISO-8859-1")
-	m.Body = []byte{0xE9}
-	text, f = Text(m)
-	require.Nil(t, f)
-	require.Equal(t, "é", text)
-	m = good("MESSAGE", "Content-Type: text/html")
-	_, f = Text(m)
-	require.Equal(t, 415, f.Status)
+func TestTextInEveryCharset(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ kind, body, want string }{
+		{"text/plain; charset=utf-8", "Помо\x00гите\x1b[2J\r\nздесь \xff", "Помогите[2J\nздесь \uFFFD"},
+		{"text/plain", "\xef\xbb\xbfПожар", "Пожар"},
+		{"text/plain;charset=UTF8", "Пожар", "Пожар"},
+		{"text/plain; charset=ISO-8859-1", "\xe9", "é"},
+		{"text/plain; charset=koi8-r", "\xf0\xcf\xd6\xc1\xd2", "Пожар"},
+		{`text/plain; charset="Windows-1251"`, "\xcf\xee\xe6\xe0\xf0", "Пожар"},
+		{"text/plain; charset=cp1251", "\xcf\xee\xe6\xe0\xf0", "Пожар"},
+		{"text/plain; charset=windows-1251", "\xcf\x98\xe6", "П\uFFFDж"},
+		{"text/plain; charset=ISO-8859-5", "\xbf\xde\xd6\xd0\xe0", "Пожар"},
+		{"text/plain; charset=utf-16", "\xfe\xff\x04\x1f\x04\x3e", "По"},
+		{"text/plain; charset=utf-16", "\xff\xfe\x1f\x04\x3e\x04", "По"},
+		{"text/plain; charset=utf-16", "\x04\x1f\x04\x3e", "По"}, // RFC 2781 §4.3
+		{"text/plain; charset=utf-16be", "\x04\x1f\xd8\x3d\xdd\x25", "П🔥"},
+		{"text/plain; charset=utf-16le", "\xff\xfe\x1f\x04\x3e\x04", "По"},
+		{"text/plain; charset=utf-16be", "\x04\x1f\x04", "П\uFFFD"},
+		{"text/plain; charset=us-ascii", "fire", "fire"},
+		{"text/plain; charset=us-ascii", "Пожар", "Пожар"},
+		{"text/plain; charset=us-ascii", "fire \xcf", "fire \uFFFD"},
+	} {
+		m := good("MESSAGE", "Content-Type: "+c.kind)
+		m.Body = []byte(c.body)
+		text, f := Text(m)
+		require.Nil(t, f, c.kind)
+		require.Equal(t, c.want, text, c.kind)
+	}
+	for kind, accept := range map[string]string{
+		"text/html":                       "text/plain",
+		"text/plain; charset=klingon":     "text/plain;charset=utf-8",
+		"text/plain; charset=utf-7":       "text/plain;charset=utf-8",
+		"text/plain; charset=iso-2022-kr": "text/plain;charset=utf-8",
+		"text/plain; charset=replacement": "text/plain;charset=utf-8",
+	} {
+		m := good("MESSAGE", "Content-Type: "+kind)
+		m.Body = []byte("x")
+		_, f := Text(m)
+		require.NotNil(t, f, kind)
+		require.Equal(t, 415, f.Status, kind)
+		require.Equal(t, []Header{{"Accept", accept}}, f.Headers, kind)
+	}
+	for body, kind := range map[string]string{
+		strings.Repeat("x", maxText+1):  "text/plain",
+		strings.Repeat("\xcf", maxText): "text/plain;charset=koi8-r", // twice as long in UTF-8
+	} {
+		m := good("MESSAGE", "Content-Type: "+kind)
+		m.Body = []byte(body)
+		_, f := Text(m)
+		require.NotNil(t, f)
+		require.Equal(t, 413, f.Status)
+	}
 }
 
 func TestTighten(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"nabat/dispatch"
@@ -428,13 +429,30 @@ func TestMessages(t *testing.T) {
 		r.phone.send(r.phone.write(req{method: "MESSAGE", callID: "m2", cseq: 1, body: "\x00\x01", kind: "application/vnd.3gpp.sms"}))
 		require.Equal(t, "text/plain", header(r.phone.wait("SIP/2.0 415", time.Second), "Accept"))
 
+		require.Equal(t, "text/plain;charset=utf-8", header(r.phone.refusedText("m4", "x", "text/plain;charset=klingon", "415"), "Accept"))
+		r.phone.refusedText("m5", strings.Repeat("x", 16<<10+1), "text/plain", "413")
+		require.InDelta(t, 1, testutil.ToFloat64(r.gw.met.messages.WithLabelValues("too long")), 0)
+
+		// A letter that its charset does not hold: taken, with the octets as they came.
+		r.phone.send(r.phone.write(req{method: "MESSAGE", callID: "m6", cseq: 1, body: "\xcf\xee\x98", kind: "text/plain;charset=windows-1251"}))
+		r.phone.wait("SIP/2.0 200", time.Second)
+		c = house.all()[1]
+		require.Equal(t, "По\uFFFD", c.Text)
+		require.Equal(t, []byte("\xcf\xee\x98"), c.Body)
+		require.Equal(t, "text/plain;charset=windows-1251", c.ContentType)
+
 		house.mu.Lock()
 		house.fail = func(int) error { return dispatch.ErrBusy }
 		house.mu.Unlock()
 		r.phone.send(r.phone.write(req{method: "MESSAGE", callID: "m3", cseq: 1, body: "help", kind: "text/plain"}))
 		require.NotEmpty(t, header(r.phone.wait("SIP/2.0 503", time.Second), "Retry-After"))
-		require.Len(t, house.all(), 1)
+		require.Len(t, house.all(), 2)
 	})
+}
+
+func (p *phone) refusedText(callID, body, kind, status string) string {
+	p.send(p.write(req{method: "MESSAGE", callID: callID, cseq: 1, body: body, kind: kind}))
+	return p.wait("SIP/2.0 "+status, time.Second)
 }
 
 func TestWithoutAPlaceACallRingsUntilOneIsFree(t *testing.T) {

@@ -43,10 +43,9 @@
 // # Full?
 //
 //   - Database slow: after Config.Slow the caller's network gets 182 Queued. It is
-//     no 180: that one is promised only after the commit, and people ring off when
-//     they trust a ringing tone. It is no 503 either: a call is never refused for
-//     the database's sake, because the queue's prompt answers it as soon as the
-//     commit is there, and a network that finds no other way drops it on a 503.
+//     no 180, which says that the call cannot be forgotten any more, and no 503: a
+//     network that has no other way would drop the call on it, while here it is
+//     answered as soon as the commit is there.
 //   - Database away: the caller hears ringing (180, repeated every minute, §13.3.1.1)
 //     while the commit is tried again with a growing pause; the call is answered
 //     when it is stored. Facts of calls that ended meanwhile wait in the same way.
@@ -54,6 +53,10 @@
 //     soon as one ends.
 //   - More legs than Config.Legs, facts waiting for the database included: 503
 //     with Retry-After, so that the trunk takes another way. Counted.
+//   - A MESSAGE of more than 16 KiB, as it came or as UTF-8: 413, counted, logged;
+//     nothing is cut. In a charset that nobody knows: 415. With octets that its
+//     charset does not hold: taken, with replacement characters, and its octets are
+//     kept beside the text.
 //   - More messages in work than Config.Messages: 503 with Retry-After.
 //   - More TCP connections than Config.Connections, or than a quarter of them from
 //     one source: the new one is closed. One without a request for a minute, or

@@ -15,12 +15,19 @@ import (
 // 32 s (timer F), so the answer must come before.
 const messageTime = 20 * time.Second
 
+const maxContentType = 256 // octets of it that are kept
+
 // message takes an SMS (RFC 3428): 200 after the commit, 503 when there was none,
 // so that the sender keeps it and repeats.
 func (ln *line) message(ctx, hard context.Context, req *gosip.Request, r sip.Request, tx gosip.ServerTransaction) {
 	text, f := sip.Text(r)
 	if f != nil {
-		ln.met.messages.WithLabelValues("unreadable").Inc()
+		outcome := "unreadable"
+		if f.Status == gosip.StatusRequestEntityTooLarge {
+			outcome = "too long"
+		}
+		ln.met.messages.WithLabelValues(outcome).Inc()
+		ln.log.Warn("message refused", zap.String("peer", req.Source()), zap.Int("status", f.Status), zap.Int("octets", len(r.Body)))
 		ln.refuse(req, tx, f)
 		return
 	}
@@ -40,6 +47,7 @@ func (ln *line) message(ctx, hard context.Context, req *gosip.Request, r sip.Req
 	c := dispatch.Contact{
 		ID: dispatch.NewContactID(), Kind: dispatch.ContactSMS, Key: sip.ContactKey(r), Run: ln.cfg.Run,
 		Caller: sip.Caller(r), Called: sip.Called(r), Peer: req.Source(), Text: text,
+		Body: r.Body, ContentType: sip.Clean(r.First("content-type"), maxContentType, false),
 		State: dispatch.ContactEnded, ReceivedAt: now, EndedAt: now, EndReason: dispatch.EndDelivered,
 	}
 	ctx, cancel := context.WithTimeout(hard, messageTime)

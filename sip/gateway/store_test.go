@@ -18,15 +18,7 @@ import (
 func TestACallOfADeadRunIsTakenOverInTheDatabase(t *testing.T) {
 	needSipp(t)
 	t.Parallel()
-	pool, err := postgres.Open(t.Context(), pgtest.New(t), postgres.PoolOptions{})
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	w := postgres.NewWriter(pool, zaptest.NewLogger(t), postgres.WriterOptions{Wake: postgres.NewWake()})
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
-	store := postgres.NewStore(pool, w)
+	store, pool := startStore(t)
 
 	// What a run that was killed left behind.
 	dead, duplicate, err := store.OpenContact(t.Context(), dispatch.Contact{
@@ -70,4 +62,42 @@ func TestACallOfADeadRunIsTakenOverInTheDatabase(t *testing.T) {
 		cards, _, err := store.OpenCards(t.Context())
 		return err == nil && len(cards) == 2
 	}, 10*time.Second, time.Millisecond)
+	var body []byte
+	var kind string
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT body, content_type FROM contacts WHERE kind = 'sms'`).Scan(&body, &kind))
+	require.Equal(t, "Пожар, Садовая 5\r\n", string(body), "as it came")
+	require.Equal(t, "text/plain;charset=UTF-8", kind)
+}
+
+// What made us sure that a caller is gone stands in the card's journal.
+func TestACallerThatVanishedStandsInTheJournal(t *testing.T) {
+	t.Parallel()
+	store, _ := startStore(t)
+	gw := startReal(t, store)
+	k := dial(t, gw.tcp)
+	k.call("127.0.0.1:9")
+	require.Eventually(t, func() bool { return gw.logs.FilterMessage("acknowledged").Len() > 0 }, 10*time.Second, time.Millisecond)
+	k.reset()
+	settled(t, gw)
+	cards, _, err := store.OpenCards(t.Context())
+	require.NoError(t, err)
+	require.Len(t, cards, 1)
+	events, err := store.IncidentEvents(t.Context(), cards[0].ID)
+	require.NoError(t, err)
+	d, err := events[len(events)-1].Details()
+	require.NoError(t, err)
+	require.Equal(t, "line_lost", d.Reason)
+	require.Equal(t, "соединение TCP со звонящим потеряно; на OPTIONS нет ответа / the caller's TCP connection was lost; no answer to OPTIONS", d.Why)
+}
+
+func startStore(t *testing.T) (*postgres.Store, *postgres.Pool) {
+	pool, err := postgres.Open(t.Context(), pgtest.New(t), postgres.PoolOptions{})
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	w := postgres.NewWriter(pool, zaptest.NewLogger(t), postgres.WriterOptions{Wake: postgres.NewWake()})
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
+	return postgres.NewStore(pool, w), pool
 }
