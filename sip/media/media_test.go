@@ -147,21 +147,84 @@ func FuzzParseSDP(f *testing.F) {
 
 func TestPortsRestAfterACall(t *testing.T) {
 	t.Parallel()
-	p := &Pool{cfg: Config{Quarantine: 30 * time.Second}, free: []port{{number: 20000}, {number: 20002}}}
+	p, err := New(Config{PortMin: 20000, PortMax: 20005})
+	require.NoError(t, err)
 	now := time.Now()
-	a, ok := p.take(now)
-	require.True(t, ok)
-	b, ok := p.take(now)
-	require.True(t, ok)
-	require.NotEqual(t, a, b)
-	_, ok = p.take(now)
-	require.False(t, ok)
-	p.release(a, now)
-	_, ok = p.take(now.Add(29 * time.Second))
+	taken := func(at time.Duration) int {
+		n, ok := p.take(now.Add(at))
+		require.True(t, ok)
+		return n.number
+	}
+	require.Equal(t, 20000, taken(0))
+	require.Equal(t, 20002, taken(0))
+	p.release(port{number: 20000}, now)
+	p.release(port{number: 20002}, now.Add(time.Second))
+	require.Equal(t, 20004, taken(time.Second), "one that rested is taken first")
+	require.InDelta(t, 0, testutil.ToFloat64(p.met.early), 0)
+	_, ok := p.take(now.Add(2*time.Second - 1))
 	require.False(t, ok, "a late packet of the last call must not reach the next")
-	got, ok := p.take(now.Add(30 * time.Second))
-	require.True(t, ok)
-	require.Equal(t, a, got)
+	require.Equal(t, 20000, taken(2*time.Second), "the one that has rested longest")
+	_, ok = p.take(now.Add(3*time.Second - 1))
+	require.False(t, ok)
+	require.Equal(t, 20002, taken(31*time.Second))
+	require.InDelta(t, 1, testutil.ToFloat64(p.met.early), 0)
+	_, ok = p.take(now.Add(time.Hour))
+	require.False(t, ok)
+}
+
+// The telephone of the last call has not heard our BYE and goes on sending: the
+// next caller on that port must neither be heard by it nor be shut out by it.
+func TestLatePacketsOfTheLastCallAreNotLatchedOnto(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	p, err := New(Config{PortMin: 20000, PortMax: 20001, Metrics: reg, Listen: func(network, _ string) (net.PacketConn, error) {
+		var lc net.ListenConfig
+		return lc.ListenPacket(t.Context(), network, "127.0.0.1:0") // the number does not matter here
+	}})
+	require.NoError(t, err)
+	now := time.Now()
+	old, next, nat := netip.MustParseAddrPort("192.0.2.1:4000"), netip.MustParseAddrPort("192.0.2.2:4000"), netip.MustParseAddrPort("192.0.2.3:61000")
+	packet := func(ssrc uint32) []byte {
+		b, err := (&rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 8, SSRC: ssrc}, Payload: make([]byte, 160)}).Marshal()
+		require.NoError(t, err)
+		return b
+	}
+	open := func(remote netip.AddrPort) *Session {
+		p.mu.Lock()
+		p.free[0].since = now.Add(-shortRest)
+		p.mu.Unlock()
+		s, err := p.Open("")
+		require.NoError(t, err)
+		s.SetRemote(Remote{Addr: remote, Codec: ALaw, Payload: 8, Telephone: -1, Direction: SendRecv})
+		return s
+	}
+	s := open(old)
+	s.take(packet(1), old, now)
+	require.Equal(t, uint64(1), s.Stats().Received)
+	s.Close()
+
+	s = open(next)
+	s.take(packet(1), old, now)
+	require.Equal(t, uint64(1), s.Stats().Late)
+	require.Zero(t, s.Stats().Received)
+	require.Equal(t, net.UDPAddrFromAddrPort(next), s.sound().to, "the prompt goes where the description says")
+	s.take(packet(2), nat, now) // the caller, behind address translation
+	require.Equal(t, net.UDPAddrFromAddrPort(nat), s.sound().to)
+	s.take(packet(1), old, now)
+	require.Equal(t, uint64(2), s.Stats().Late)
+	s.take(packet(3), old, now)
+	require.Equal(t, uint64(1), s.Stats().Foreign)
+	s.take(packet(4), next, now) // the described address itself is the better one
+	require.Equal(t, net.UDPAddrFromAddrPort(next), s.sound().to)
+	s.take(packet(2), nat, now)
+	require.Equal(t, uint64(2), s.Stats().Foreign)
+	s.Close()
+
+	// The same telephone calls again and keeps its number: it is the caller now.
+	s = open(next)
+	s.take(packet(4), next, now)
+	require.Equal(t, uint64(1), s.Stats().Received)
+	s.Close()
 }
 
 func TestBadRangeIsRefused(t *testing.T) {

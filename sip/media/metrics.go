@@ -7,6 +7,8 @@ type metrics struct {
 	received   prometheus.Counter
 	sent       prometheus.Counter
 	foreign    prometheus.Counter
+	late       prometheus.Counter
+	early      prometheus.Counter
 	invalid    prometheus.Counter
 	silences   prometheus.Counter
 	sendErrors prometheus.Counter
@@ -27,6 +29,8 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		received:   counter("packets_received", "RTP packets taken from callers."),
 		sent:       counter("packets_sent", "RTP packets sent to callers."),
 		foreign:    counter("packets_foreign", "Packets dropped because they came from another source than the call's."),
+		late:       counter("packets_late", "Packets dropped because they belong to the call that had the port before."),
+		early:      counter("ports_early", "Ports taken again before their full rest, because none was free."),
 		invalid:    counter("packets_invalid", "Packets dropped because they are no RTP of the agreed kind."),
 		silences:   counter("silences", "Spells in which a caller's RTP stayed away. They never end a call."),
 		sendErrors: counter("send_errors", "RTP packets that could not be sent."),

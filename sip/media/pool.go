@@ -33,7 +33,8 @@ type Config struct {
 	// PortMin and PortMax bound the range, even ports only. Both 0: the kernel
 	// chooses, which is for tests.
 	PortMin, PortMax int
-	// Quarantine is how long a port rests after a call; 30 s when 0.
+	// Quarantine is how long a port rests after a call while others are free, at
+	// least shortRest of it even when none is; 30 s when 0.
 	Quarantine time.Duration
 	// SilenceAfter is when missing RTP is noted; 5 s when 0.
 	SilenceAfter time.Duration
@@ -58,9 +59,15 @@ type Pool struct {
 }
 
 type port struct {
-	number int
+	number int       // 0: the kernel chose
 	since  time.Time // when it was given back
+	former stream    // of the call that it was given back by
 }
+
+// shortRest is the least that a port rests: what is on its way when a call ends
+// arrives within it. Without it a range of ports would carry only as many calls
+// in 30 s as it has pairs, however short they are.
+const shortRest = 2 * time.Second
 
 // New checks the configuration. It opens nothing.
 func New(cfg Config) (*Pool, error) {
@@ -100,7 +107,7 @@ func New(cfg Config) (*Pool, error) {
 func (p *Pool) Open(host string) (*Session, error) {
 	host = cmp.Or(p.cfg.Host, host)
 	if p.cfg.PortMin == 0 {
-		return p.open(0, host)
+		return p.open(port{}, host)
 	}
 	// Each port is tried once at most: another program may sit on some.
 	for range (p.cfg.PortMax - p.cfg.PortMin + 1) / 2 {
@@ -112,15 +119,15 @@ func (p *Pool) Open(host string) (*Session, error) {
 		if err == nil {
 			return s, nil
 		}
-		p.log.Warn("RTP port cannot be opened", zap.Int("port", n), zap.Error(err))
+		p.log.Warn("RTP port cannot be opened", zap.Int("port", n.number), zap.Error(err))
 		p.met.portErrors.Inc()
 		p.release(n, time.Now())
 	}
 	return nil, ErrNoPort
 }
 
-func (p *Pool) open(n int, host string) (*Session, error) {
-	conn, err := p.cfg.Listen("udp", net.JoinHostPort(p.cfg.Bind.String(), strconv.Itoa(n)))
+func (p *Pool) open(n port, host string) (*Session, error) {
+	conn, err := p.cfg.Listen("udp", net.JoinHostPort(p.cfg.Bind.String(), strconv.Itoa(n.number)))
 	if err != nil {
 		return nil, fmt.Errorf("open RTP port: %w", err)
 	}
@@ -138,22 +145,30 @@ func (p *Pool) open(n int, host string) (*Session, error) {
 }
 
 // take removes the port that has rested longest, if it has rested enough.
-func (p *Pool) take(now time.Time) (int, bool) {
+func (p *Pool) take(now time.Time) (port, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.free) == 0 || now.Sub(p.free[0].since) < p.cfg.Quarantine {
-		return 0, false
+	if len(p.free) == 0 {
+		return port{}, false
 	}
-	n := p.free[0].number
+	n := p.free[0]
+	switch rested := now.Sub(n.since); {
+	case rested < min(shortRest, p.cfg.Quarantine):
+		return port{}, false
+	case rested < p.cfg.Quarantine:
+		p.met.early.Inc()
+	}
 	p.free = p.free[1:]
 	return n, true
 }
 
-func (p *Pool) release(n int, now time.Time) {
-	if n == 0 {
+// release gives a port back; n.former is what was last heard on it.
+func (p *Pool) release(n port, now time.Time) {
+	if n.number == 0 {
 		return
 	}
+	n.since = now
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free = append(p.free, port{n, now})
+	p.free = append(p.free, n)
 }

@@ -22,7 +22,7 @@ const (
 type Session struct {
 	pool     *Pool
 	conn     net.PacketConn
-	reserved int // port of the range, 0 when the kernel chose
+	reserved port
 
 	// Only the player's goroutine touches these.
 	ssrc  uint32
@@ -31,17 +31,23 @@ type Session struct {
 
 	mu      sync.Mutex
 	local   Local
-	remote  Remote         // guarded by mu
-	latched netip.AddrPort // source of the first valid packet, guarded by mu
-	stats   Stats          // guarded by mu
-	closed  bool           // guarded by mu
+	remote  Remote // guarded by mu
+	latched stream // the caller's packets, guarded by mu
+	stats   Stats  // guarded by mu
+	closed  bool   // guarded by mu
+}
+
+// stream is a sender of RTP: its address, and the number it gave itself.
+type stream struct {
+	from netip.AddrPort
+	ssrc uint32
 }
 
 // Stats are a session's counts.
 type Stats struct {
-	Received, Sent, Foreign, Invalid uint64
-	Silences                         int
-	LastReceived                     time.Time
+	Received, Sent, Foreign, Late, Invalid uint64
+	Silences                               int
+	LastReceived                           time.Time
 }
 
 // Local is our side for SDP.
@@ -66,7 +72,7 @@ func (s *Session) SetRemote(r Remote) (changed bool) {
 	old := s.remote
 	s.remote = r
 	if old.Addr != r.Addr && r.Addr.IsValid() {
-		s.latched = netip.AddrPort{}
+		s.latched = stream{}
 	}
 	changed = old.Codec != "" && (old.Codec != r.Codec || old.Payload != r.Payload || old.Direction != r.Direction ||
 		old.Telephone != r.Telephone || len(old.lines) != len(r.lines))
@@ -83,6 +89,9 @@ func (s *Session) Close() {
 	s.mu.Lock()
 	was := s.closed
 	s.closed = true
+	if s.latched.from.IsValid() {
+		s.reserved.former = s.latched
+	}
 	s.mu.Unlock()
 	if was {
 		return
@@ -128,20 +137,27 @@ func (s *Session) isClosed() bool {
 	return s.closed
 }
 
-// take counts one packet and latches onto the first valid source.
+// take counts one packet and latches onto the caller: onto the address that its
+// description names, else onto the first valid source. What still comes from the
+// call that had the port before is neither heard nor answered.
 func (s *Session) take(b []byte, from netip.AddrPort, now time.Time) {
 	var h rtp.Header
 	_, err := h.Unmarshal(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
+	described := from == s.remote.Addr
+	switch sent := (stream{from, h.SSRC}); {
 	case err != nil || h.Version != 2 || !s.agreed(h.PayloadType):
 		s.stats.Invalid++
 		s.pool.met.invalid.Inc()
 		return
-	case !s.latched.IsValid():
-		s.latched = from
-	case s.latched != from:
+	case sent == s.reserved.former && !described:
+		s.stats.Late++
+		s.pool.met.late.Inc()
+		return
+	case described, !s.latched.from.IsValid(), s.latched.from == from:
+		s.latched = sent
+	default:
 		s.stats.Foreign++
 		s.pool.met.foreign.Inc()
 		return
@@ -169,8 +185,8 @@ func (s *Session) sound() sound {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to := s.remote.Addr
-	if s.latched.IsValid() {
-		to = s.latched
+	if s.latched.from.IsValid() {
+		to = s.latched.from
 	}
 	return sound{
 		to: net.UDPAddrFromAddrPort(to), codec: s.remote.Codec, payload: s.remote.Payload,
