@@ -11,11 +11,12 @@ import (
 	"nabat/alarms/dc09"
 )
 
-// Intake takes one frame, blocks until its events are committed, and appends
-// what the sender is to hear, which may be nothing. The frame's octets are the
-// caller's again afterwards.
+// Intake takes frames that one sender sent one after another, blocks until their
+// events are committed, and appends what the sender is to hear, in their order;
+// done gets what became of each. The frames' octets are the caller's again
+// afterwards.
 type Intake interface {
-	Answer(ctx context.Context, f dc09.Frame, peer string, at time.Time, out []byte) ([]byte, alarms.Verdict)
+	AnswerAll(ctx context.Context, fs []dc09.Frame, peer string, at time.Time, out []byte, done []alarms.Answered) ([]byte, []alarms.Answered)
 }
 
 // DefaultMaxConns bounds the TCP connections where Options does not.
@@ -25,6 +26,12 @@ const DefaultMaxConns = 20_000
 type Options struct {
 	// MaxConns bounds the TCP connections; DefaultMaxConns.
 	MaxConns int
+	// PerSource bounds the TCP connections of one IPv4 address or one IPv6 network
+	// of 64 bits; a quarter of MaxConns, because a receiver behind one address may
+	// carry many panels.
+	PerSource int
+	// FirstFrame is how long a connection may go without its first frame; 30 s.
+	FirstFrame time.Duration
 	// Idle is how long a connection may say nothing; 25 h, because panels are
 	// allowed a link test a day.
 	Idle time.Duration
@@ -35,6 +42,8 @@ type Options struct {
 	FrameTimeout time.Duration
 	// WriteTimeout bounds one reply; 10 s.
 	WriteTimeout time.Duration
+	// Together is how many frames of one connection may be answered together; 64.
+	Together int
 	// Workers is the number of UDP workers, which bounds how many datagrams may
 	// share a commit; 1,024. Each has a queue of Backlog, 64.
 	Workers, Backlog int
@@ -52,6 +61,9 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	num(&o.MaxConns, DefaultMaxConns)
+	num(&o.PerSource, max(o.MaxConns/4, 1))
+	def(&o.FirstFrame, 30*time.Second)
+	num(&o.Together, 64)
 	def(&o.Idle, 25*time.Hour)
 	def(&o.Pause, 400*time.Millisecond)
 	def(&o.FrameTimeout, 5*time.Second)
@@ -69,6 +81,8 @@ type Server struct {
 	opts    Options
 	tcp     prometheus.Counter
 	udp     prometheus.Counter
+
+	refusals, evictions, mutes rarely
 }
 
 // New builds a server; it starts nothing.
@@ -82,24 +96,34 @@ func New(intake Intake, log *zap.Logger, metrics *Metrics, opts Options) *Server
 	}
 }
 
-// answer hands one frame in and appends its reply. What was begun is finished
-// whatever ends the listener, so ctx is one that does not end with it; the intake
-// bounds how long that takes. A panic costs this frame
-// its answer, and nobody else anything.
-func (s *Server) answer(ctx context.Context, f dc09.Frame, peer string, out []byte) (reply []byte) {
-	if f.Form != dc09.CRCHex || f.Quirks != 0 {
-		s.metrics.forgiven(f)
+// answer hands frames in and appends their replies; shown is the best that they
+// say of their sender. What was begun is finished whatever ends the listener, so
+// ctx is one that does not end with it; the intake bounds how long that takes. A
+// panic costs these frames their answer, and nobody else anything.
+func (s *Server) answer(ctx context.Context, fs []dc09.Frame, peer string, out []byte) (replies []byte, shown standing) {
+	for _, f := range fs {
+		if f.Form != dc09.CRCHex || f.Quirks != 0 {
+			s.metrics.forgiven(f)
+		}
 	}
 	defer func() {
 		if r := recover(); r != nil {
 			s.metrics.panics.Inc()
-			s.log.Error("frame not answered: panic", zap.Any("panic", r), zap.String("peer", peer), zap.Stack("stack"))
-			reply = out[:0]
+			s.log.Error("frames not answered: panic", zap.Any("panic", r), zap.String("peer", peer), zap.Stack("stack"))
+			replies = out[:0]
 		}
 	}()
+	var room [4]alarms.Answered
 	at := time.Now()
-	reply, verdict := s.intake.Answer(ctx, f, peer, at, out)
-	s.metrics.reply[verdict.Reply()].Inc()
-	s.metrics.latency.Observe(time.Since(at).Seconds())
-	return reply
+	replies, done := s.intake.AnswerAll(ctx, fs, peer, at, out, room[:0])
+	took := time.Since(at).Seconds()
+	shown = stranger
+	for _, a := range done {
+		s.metrics.reply[a.Verdict.Reply()].Inc()
+		s.metrics.latency.Observe(took)
+		if a.Known {
+			shown = known
+		}
+	}
+	return replies, shown
 }

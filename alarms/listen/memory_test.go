@@ -97,32 +97,40 @@ func (c *memPacketConn) LocalAddr() net.Addr              { return memAddr("serv
 func (c *memPacketConn) SetDeadline(time.Time) error      { return nil }
 func (c *memPacketConn) SetWriteDeadline(time.Time) error { return nil }
 
-// intake acknowledges what it can parse, after a commit of the given time.
+// intake acknowledges what it can parse, after a commit of the given time; it
+// knows account 1234.
 type intake struct {
-	mu     sync.Mutex
-	seqs   []string
-	peers  []string
-	commit time.Duration
-	silent bool
+	mu      sync.Mutex
+	seqs    []string
+	peers   []string
+	batches []int
+	commit  time.Duration
+	silent  bool
 }
 
-func (i *intake) Answer(ctx context.Context, f dc09.Frame, peer string, at time.Time, out []byte) ([]byte, alarms.Verdict) {
-	m, err := dc09.Parse(f)
-	if err != nil {
-		return out, alarms.Malformed
-	}
-	if m.Seq == "6666" {
-		panic("a bug")
-	}
+func (i *intake) AnswerAll(ctx context.Context, fs []dc09.Frame, peer string, at time.Time, out []byte, done []alarms.Answered) ([]byte, []alarms.Answered) {
 	time.Sleep(i.commit)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.seqs = append(i.seqs, m.Seq)
-	i.peers = append(i.peers, peer)
-	if i.silent || ctx.Err() != nil {
-		return out, alarms.Fault
+	i.batches = append(i.batches, len(fs))
+	for _, f := range fs {
+		m, err := dc09.Parse(f)
+		if err != nil {
+			done = append(done, alarms.Answered{Verdict: alarms.Malformed})
+			continue
+		}
+		if m.Seq == "6666" {
+			panic("a bug")
+		}
+		i.seqs = append(i.seqs, m.Seq)
+		i.peers = append(i.peers, peer)
+		a := alarms.Answered{Verdict: alarms.Stored, Known: m.Account == "1234"}
+		if i.silent || ctx.Err() != nil {
+			a.Verdict = alarms.Fault
+		}
+		out, done = dc09.AppendReply(out, a.Verdict.Reply(), &m, at), append(done, a)
 	}
-	return dc09.AppendReply(out, dc09.ACK, &m, at), alarms.Stored
+	return out, done
 }
 
 func (i *intake) heard() []string {

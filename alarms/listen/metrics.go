@@ -16,6 +16,7 @@ type Metrics struct {
 	replies  *prometheus.CounterVec
 	foreign  *prometheus.CounterVec
 	full     *prometheus.CounterVec
+	dropped  *prometheus.CounterVec
 	quirks   *prometheus.CounterVec
 	conns    prometheus.Gauge
 	latency  prometheus.Histogram
@@ -40,6 +41,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		replies: vec("nabat_dc09_replies_total", "What frames were answered with.", "reply"),
 		foreign: vec("nabat_dc09_foreign_total", "Connections and datagrams of other protocols, dropped unanswered.", "protocol"),
 		full:    vec("nabat_dc09_full_total", "Connections and datagrams turned away because a bound was reached.", "what"),
+		dropped: vec("nabat_dc09_dropped_total", "Connections closed by us: no first frame in time, or idle and their place needed.", "reason"),
 		quirks:  vec("nabat_dc09_quirks_total", "Frames that needed forgiveness.", "quirk"),
 		conns:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "nabat_dc09_connections", Help: "Open TCP connections of panels."}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -49,7 +51,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		junkOcts: prometheus.NewCounter(prometheus.CounterOpts{Name: "nabat_dc09_junk_octets_total", Help: "Octets that belonged to no frame."}),
 	}
 	m.panics = prometheus.NewCounter(prometheus.CounterOpts{Name: "nabat_dc09_panics_total", Help: "Frames whose handling panicked: each is a bug."})
-	reg.MustRegister(m.frames, m.bad, m.replies, m.foreign, m.full, m.quirks, m.conns, m.latency, m.junkOcts, m.panics)
+	reg.MustRegister(m.frames, m.bad, m.replies, m.foreign, m.full, m.dropped, m.quirks, m.conns, m.latency, m.junkOcts, m.panics)
 	m.badCRC, m.badLength, m.badJunk = m.bad.WithLabelValues("crc"), m.bad.WithLabelValues("length"), m.bad.WithLabelValues("junk")
 	for r := range m.reply {
 		m.reply[r] = m.replies.WithLabelValues(dc09.Reply(r).String())

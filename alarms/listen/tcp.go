@@ -32,7 +32,7 @@ func (s *Server) TCP(ctx context.Context, ln net.Listener) error {
 	defer cancel() // runs before Wait: an Accept error ends the connections too
 	defer context.AfterFunc(ctx, func() { ln.Close() })()
 
-	room := make(chan struct{}, s.opts.MaxConns)
+	places := newPlaces(s.opts.MaxConns, s.opts.PerSource)
 	for pause := time.Duration(0); ; {
 		conn, err := ln.Accept()
 		switch {
@@ -57,21 +57,34 @@ func (s *Server) TCP(ctx context.Context, ln net.Listener) error {
 			continue
 		}
 		pause = 0
-		select {
-		case room <- struct{}{}:
-		default:
-			s.metrics.full.WithLabelValues("connections").Inc()
+		now := time.Now()
+		mine, out, full := places.take(conn, now)
+		if mine == nil {
+			s.metrics.full.WithLabelValues(full).Inc()
+			s.tell(&s.refusals, now, "panel connection turned away", conn, zap.String("bound", full))
 			conn.Close()
 			continue
+		}
+		if out != nil {
+			s.metrics.dropped.WithLabelValues("evicted_" + out.standing.String()).Inc()
+			s.tell(&s.evictions, now, "idle panel connection closed for another", out.conn, zap.Stringer("standing", out.standing))
+			out.conn.Close()
 		}
 		s.metrics.conns.Inc()
 		conns.Go(func() {
 			defer func() {
 				s.metrics.conns.Dec()
-				<-room
+				places.leave(mine)
 			}()
-			s.serve(ctx, conn)
+			s.serve(ctx, places, mine)
 		})
+	}
+}
+
+// tell writes a line about a connection, not more often than its kind allows.
+func (s *Server) tell(kind *rarely, now time.Time, what string, conn net.Conn, about zap.Field) {
+	if n, ok := kind.tell(now); ok {
+		s.log.Warn(what, zap.Stringer("peer", conn.RemoteAddr()), about, zap.Int("since_last_line", n))
 	}
 }
 
@@ -86,14 +99,23 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (s *Server) serve(ctx context.Context, conn net.Conn) {
+func (s *Server) serve(ctx context.Context, places *places, mine *place) {
+	conn := mine.conn
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() {
 		conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // a conn that is gone has no reader to wake
 	})()
-	st := stream{s: s, conn: conn, peer: conn.RemoteAddr().String(), buf: make([]byte, 0, firstBuffer)}
+	st := stream{
+		s: s, conn: conn, places: places, mine: mine, since: time.Now(),
+		peer: conn.RemoteAddr().String(), buf: make([]byte, 0, firstBuffer),
+	}
 	err := st.run(ctx)
-	if err != nil && ctx.Err() == nil && !quiet(err) {
+	switch {
+	case err == nil || ctx.Err() != nil || quiet(err):
+	case errors.Is(err, errNoFrame):
+		s.metrics.dropped.WithLabelValues("no_frame").Inc()
+		s.tell(&s.mutes, time.Now(), "panel connection closed", conn, zap.Error(err))
+	default:
 		s.log.Info("panel connection ended", zap.String("peer", st.peer), zap.Error(err))
 	}
 }
@@ -104,18 +126,27 @@ func quiet(err error) bool {
 		errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-var errJunk = errors.New("a frame's worth of octets that are no frame")
+var (
+	errJunk    = errors.New("a frame's worth of octets that are no frame")
+	errNoFrame = errors.New("no frame in the time for the first one")
+)
 
 // stream is one connection.
 type stream struct {
-	s    *Server
-	conn net.Conn
-	peer string
-	buf  []byte    // what was read and not used
-	out  []byte    // the reply; kept for its room
-	junk int       // octets since the last frame that belonged to none
-	any  bool      // a frame has come
-	half time.Time // when the frame that is in the buffer began; zero: none
+	s      *Server
+	conn   net.Conn
+	places *places
+	mine   *place
+	since  time.Time
+	peer   string
+	buf    []byte       // what was read and not used
+	fs     []dc09.Frame // whole frames in buf that wait to be answered
+	out    []byte       // the replies; kept for their room
+	got    int          // octets of the last read
+	full   bool         // it filled the buffer
+	junk   int          // octets since the last frame that belonged to none
+	any    bool         // a frame has come
+	half   time.Time    // when the frame that is in the buffer began; zero: none
 }
 
 func (st *stream) run(ctx context.Context) error {
@@ -136,7 +167,8 @@ func (st *stream) run(ctx context.Context) error {
 	}
 }
 
-// frames takes every frame that the buffer holds.
+// frames takes every frame that the buffer holds: those that a sender did not
+// wait between are answered together.
 func (st *stream) frames(ctx context.Context, stalled bool) error {
 	rest := st.buf
 	for {
@@ -145,12 +177,15 @@ func (st *stream) frames(ctx context.Context, stalled bool) error {
 		switch {
 		case err == nil:
 			st.any, st.junk = true, 0
-			st.s.tcp.Inc()
-			st.out = st.s.answer(ctx, f, st.peer, st.out[:0])
-			if err := st.reply(); err != nil {
-				return err
+			if st.fs = append(st.fs, f); len(st.fs) >= st.s.opts.Together {
+				if err := st.answer(ctx); err != nil {
+					return err
+				}
 			}
 		case errors.Is(err, dc09.ErrShort):
+			if err := st.answer(ctx); err != nil {
+				return err
+			}
 			st.keep(rest)
 			return nil
 		default:
@@ -160,10 +195,30 @@ func (st *stream) frames(ctx context.Context, stalled bool) error {
 				return io.EOF
 			}
 			if st.junk += n; st.junk > dc09.MaxFrame {
-				return errJunk
+				return errors.Join(st.answer(ctx), errJunk)
 			}
 		}
 	}
+}
+
+// answer answers the frames that wait, in their order.
+func (st *stream) answer(ctx context.Context) error {
+	if len(st.fs) == 0 {
+		return nil
+	}
+	if !st.places.begin(st.mine) {
+		return net.ErrClosed // closed for another; the panel comes again
+	}
+	st.s.tcp.Add(float64(len(st.fs)))
+	var shown standing
+	st.out, shown = st.s.answer(ctx, st.fs, st.peer, st.out[:0])
+	clear(st.fs)
+	if st.fs = st.fs[:0]; cap(st.fs) > 4 {
+		st.fs = nil
+	}
+	err := st.reply()
+	st.places.end(st.mine, shown, time.Now())
+	return err
 }
 
 // foreign recognises another protocol by the first octets of a connection.
@@ -185,8 +240,8 @@ func (st *stream) reply() error {
 	return err
 }
 
-// keep moves what is left to the front. An idle connection gives back a buffer
-// that one long frame made large.
+// keep moves what is left to the front. A connection whose reads are short gives
+// back a buffer that a long frame or a burst made large.
 func (st *stream) keep(rest []byte) {
 	switch {
 	case len(rest) > 0:
@@ -195,8 +250,8 @@ func (st *stream) keep(rest []byte) {
 			st.half = time.Now()
 		}
 		return
-	case cap(st.buf) > 4*firstBuffer:
-		st.buf = make([]byte, 0, firstBuffer)
+	case cap(st.buf) > firstBuffer && st.got <= firstBuffer/2:
+		st.buf, st.out = make([]byte, 0, firstBuffer), nil
 	default:
 		st.buf = st.buf[:0]
 	}
@@ -206,14 +261,23 @@ func (st *stream) keep(rest []byte) {
 // read waits for more octets. With a frame half read it waits for a short pause
 // only; stalled tells that the frame is not going to grow, or has had its time.
 func (st *stream) read(ctx context.Context) (stalled bool, err error) {
-	if len(st.buf) == cap(st.buf) {
-		grown := make([]byte, len(st.buf), min(max(2*cap(st.buf), firstBuffer), dc09.MaxFrame))
+	// A read that filled the buffer left more behind: frames of a burst, which
+	// should be answered together.
+	if len(st.buf) == cap(st.buf) || st.full && cap(st.buf) < dc09.MaxFrame {
+		grown := make([]byte, len(st.buf), min(max(4*cap(st.buf), firstBuffer), dc09.MaxFrame))
 		copy(grown, st.buf)
 		st.buf = grown
 	}
 	for {
 		now := time.Now()
 		deadline := now.Add(st.s.opts.Idle)
+		first := st.since.Add(st.s.opts.FirstFrame)
+		if !st.any {
+			if !now.Before(first) {
+				return false, errNoFrame
+			}
+			deadline = first
+		}
 		if !st.half.IsZero() {
 			left := st.half.Add(st.s.opts.FrameTimeout).Sub(now)
 			if left <= 0 {
@@ -222,7 +286,9 @@ func (st *stream) read(ctx context.Context) (stalled bool, err error) {
 			if st.ended() {
 				left = min(left, st.s.opts.Pause)
 			}
-			deadline = now.Add(left)
+			if end := now.Add(left); end.Before(deadline) {
+				deadline = end
+			}
 		}
 		if err := st.conn.SetReadDeadline(deadline); err != nil {
 			return false, fmt.Errorf("%w: %w", io.EOF, err) // only a connection that is gone refuses a deadline
@@ -232,11 +298,14 @@ func (st *stream) read(ctx context.Context) (stalled bool, err error) {
 			return false, net.ErrClosed
 		}
 		n, err := st.conn.Read(st.buf[len(st.buf):cap(st.buf)])
+		st.got, st.full = n, n > 0 && len(st.buf)+n == cap(st.buf)
 		st.buf = st.buf[:len(st.buf)+n]
 		switch {
 		case n > 0:
 			return false, nil
 		case err == nil:
+		case !st.any && ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(first):
+			return false, errNoFrame
 		case st.half.IsZero() || ctx.Err() != nil || !errors.Is(err, os.ErrDeadlineExceeded):
 			return false, err
 		case st.ended():

@@ -90,7 +90,7 @@ func (s *Server) datagram(ctx context.Context, pc net.PacketConn, d datagram, ou
 		switch {
 		case err == nil:
 			s.udp.Inc()
-			out = s.answer(ctx, f, peer, out[:0])
+			out, _ = s.answer(ctx, []dc09.Frame{f}, peer, out[:0])
 			if len(out) == 0 {
 				continue
 			}

@@ -65,6 +65,8 @@ type RTP struct {
 type Alarms struct {
 	UDP Address `default:":12000" env:"UDP" help:"${key_alarms_udp}"`
 	TCP Address `default:":12000" env:"TCP" help:"${key_alarms_tcp}"`
+	// PerSource bounds the connections of one address; 0 leaves it to the listener.
+	PerSource int `default:"0" env:"PER_SOURCE" help:"${key_alarms_per_source}"`
 }
 
 // Console is the operators' page and the API.
@@ -101,6 +103,9 @@ func (c Config) Validate() error {
 		if d.d <= 0 {
 			found = append(found, Mistake{[]string{d.name}, fmt.Sprintf("a stop needs more than %s", d.d)})
 		}
+	}
+	if c.Alarms.PerSource < 0 {
+		found = append(found, Mistake{[]string{"alarms-per-source"}, fmt.Sprintf("%d connections cannot be", c.Alarms.PerSource)})
 	}
 	if (c.Console.Cert == "") != (c.Console.Key == "") {
 		found = append(found, Mistake{[]string{"console-cert", "console-key"}, "one goes with the other"})

@@ -56,6 +56,9 @@ type Options struct {
 	Sockets  Sockets
 	SIPHost  string // announced in Contact and Via; empty: the socket's address
 	RTP      RTP
+	// PanelsPerSource bounds the panels' TCP connections of one address; 0: a
+	// quarter of all.
+	PanelsPerSource int
 	// TLS is what the console is served with, and the operations address when
 	// others than this machine can reach it; nil: plain HTTP, loopback only.
 	TLS *tls.Config
@@ -212,7 +215,9 @@ func (e *Engine) buildAlarms(ctx context.Context) error {
 	if err := e.receiver.Load(ctx, e.alarmStore, time.Now()); err != nil {
 		return err
 	}
-	e.listeners = listen.New(e.receiver, e.log, listen.NewMetrics(e.metrics), listen.Options{MaxConns: e.share.panels})
+	e.listeners = listen.New(e.receiver, e.log, listen.NewMetrics(e.metrics), listen.Options{
+		MaxConns: e.share.panels, PerSource: e.o.PanelsPerSource,
+	})
 	return nil
 }
 
