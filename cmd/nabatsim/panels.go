@@ -146,6 +146,7 @@ type panelsCmd struct {
 	To       string        `name:"to" aliases:"addr" default:"127.0.0.1:12000" placeholder:"HOST:PORT" help:"${addr_alarms}"`
 	UDP      bool          `name:"udp" help:"${udp}"`
 	OneShot  bool          `help:"${one_shot}"`
+	Shared   int           `help:"${shared}"`
 	Sockets  int           `default:"64" help:"${sockets}"`
 	Panels   int           `default:"100" help:"${panels}"`
 	Unknown  bool          `help:"${unknown}"`
@@ -171,7 +172,7 @@ func (c panelsCmd) Run(ctx context.Context, s stage) (err error) {
 		return fmt.Errorf("--panels %d: at least one", c.Panels)
 	}
 	o := panel.Options{
-		Network: "tcp", Addr: c.To, OneShot: c.OneShot, Sockets: c.Sockets, Devices: c.devices(),
+		Network: "tcp", Addr: c.To, OneShot: c.OneShot, Shared: c.Shared, Sockets: c.Sockets, Devices: c.devices(),
 		Seed: s.Seed, First: c.First, Patience: panel.Patience{Wait: c.Wait, Tries: c.Tries},
 		Count: c.Count, Each: c.Each, Duration: c.Duration, Rate: c.Rate,
 	}

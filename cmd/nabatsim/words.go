@@ -69,6 +69,7 @@ var words = map[string]phrase{
 	"each":      {"Сколько сообщений от каждого прибора.", "Messages of each panel."},
 	"mix":       {"Что сообщают:", "What they tell:"},
 	"one_shot":  {"TCP: соединение на каждое сообщение.", "TCP: a connection for each message."},
+	"shared":    {"TCP: сколько соединений на всех; прибор не ждёт ответа другому. 0 — у каждого своё.", "TCP: connections shared by all; no panel waits for another's answer. 0: each has its own."},
 	"sockets":   {"UDP: сколько сокетов на всех.", "UDP: sockets shared by all."},
 	"storm":     {"Шквал: все приборы разом, по три срочных сообщения за десять секунд.", "A storm: all panels at once, three urgent messages each within ten seconds."},
 	"first":     {"С какого номера события начинать: повтор прогона в пределах минуты требует другого.", "Number of the first event: a second run within a minute needs another one."},

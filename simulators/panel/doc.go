@@ -12,8 +12,9 @@
 //
 //	Frame, ParseReply   the octets
 //	Event, Mix          what happens, and how often each kind
-//	TCP, Sockets        ways to a receiver: a connection of one's own,
-//	                    or a few UDP sockets that thousands of panels share
+//	TCP, Shared,        ways to a receiver: a connection of one's own, one that
+//	Sockets             many panels share without waiting for each other (as a
+//	                    receiver passes panels on), or a few UDP sockets
 //	Panel               one device: sequence numbers, tries, outcome
 //	Load                many panels at once, at a rate or as fast as answered
 //

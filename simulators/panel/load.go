@@ -20,6 +20,7 @@ type Options struct {
 	Network string // tcp or udp
 	Addr    string
 	OneShot bool // TCP: a connection for each signal
+	Shared  int  // TCP: connections that the panels share; 0: each has its own
 	Sockets int  // UDP sockets that the panels share; 0: 8
 	Devices []Device
 	Mix     Mix
@@ -53,6 +54,8 @@ func NewLoad(o Options, t *tally.Tally) (*Load, error) {
 	switch {
 	case o.Network != "tcp" && o.Network != "udp":
 		return nil, fmt.Errorf("network %q: must be tcp or udp", o.Network)
+	case o.Shared > 0 && (o.OneShot || o.Network != "tcp"):
+		return nil, errors.New("shared connections are for TCP and stay open")
 	case len(o.Devices) == 0:
 		return nil, errors.New("no panels")
 	case o.Count <= 0 && o.Each <= 0 && o.Duration <= 0:
@@ -83,6 +86,14 @@ func (l *Load) Run(ctx context.Context) error {
 		readers.Go(func() { _ = sockets.Run(ctx) })
 		defer func() { l.tally.Note("stray answers", sockets.Stray()) }()
 	}
+	var shared *Shared
+	if l.o.Network == "tcp" && l.o.Shared > 0 {
+		shared = NewShared(l.o.Addr, l.o.Shared)
+		defer func() {
+			shared.Close()
+			l.tally.Note("stray answers", shared.Stray())
+		}()
+	}
 	// The bound in time only ends beginnings: what is in flight has its tries.
 	begin := ctx
 	if l.o.Duration > 0 {
@@ -94,9 +105,12 @@ func (l *Load) Run(ctx context.Context) error {
 	var panels sync.WaitGroup
 	for i, d := range l.o.Devices {
 		var link Link
-		if sockets != nil {
+		switch {
+		case sockets != nil:
 			link = sockets.Link(i)
-		} else {
+		case shared != nil:
+			link = shared.Link(i)
+		default:
 			link = NewTCP(l.o.Addr, l.o.OneShot)
 		}
 		p := New(d.Account, d.Protocol, link, l.o.Patience, l.tally)
