@@ -1,480 +1,364 @@
 package engine_test
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest"
-	"nabat/alarms"
-	alarmsdb "nabat/alarms/postgres"
-	"nabat/cmd/nabat/engine"
-	"nabat/cmd/nabat/lifecycle"
-	"nabat/console"
-	consoledb "nabat/console/postgres"
-	"nabat/dispatch/audit"
-	"nabat/dispatch/postgres"
+
 	"nabat/dispatch/postgres/pgtest"
-	"nabat/routing/kafka"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-const (
-	usSIP   = "192.0.2.1:5060"
-	account = "4521"
-)
+const offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
 
-// house is a whole engine in a synctest bubble: everything in memory but the
-// PostgreSQL, which is real.
-type house struct {
-	t      *testing.T
-	log    *zap.Logger
-	url    string
-	alarms *pipes
-	page   *pipes
-	ether  *ether
-	broker *kfake.Cluster
-	net    *kfake.VirtualNetwork
-	dir    string
-
-	mu    sync.Mutex
-	cut   bool       // the way to the broker; guarded by mu
-	conns []net.Conn // to the broker; guarded by mu
+// call makes a call and waits until it is answered; ack and bye go on with it.
+func (p *phone) call(id string) (tag string) {
+	p.request("INVITE", id, 1, "", "Content-Type: application/sdp\r\n", offer)
+	return p.answered(id)
 }
 
-// newHouse must be called inside the bubble; url is a migrated database.
-func newHouse(t *testing.T, url, dir string) *house {
-	h := &house{t: t, log: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)), url: url, dir: dir, ether: newEther(), net: &kfake.VirtualNetwork{}}
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(h.net.Listen))
-	require.NoError(t, err)
-	h.broker = broker
-	return h
+func (p *phone) answered(id string) (tag string) {
+	p.wait("SIP/2.0 180")
+	tag = toTag(p.wait("SIP/2.0 200"))
+	p.request("ACK", id, 1, tag, "", "")
+	return tag
 }
 
-func (h *house) dialBroker(ctx context.Context, network, address string) (net.Conn, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.cut {
-		return nil, fmt.Errorf("the way to %s is cut", address)
-	}
-	conn, err := h.net.DialContext(ctx, network, address)
-	if err == nil {
-		h.conns = append(h.conns, conn)
-	}
-	return conn, err
+func (p *phone) bye(id, tag string) {
+	p.request("BYE", id, 2, tag, "", "")
+	p.wait("SIP/2.0 200")
 }
 
-// cutBroker takes the engine's way to the broker away, or gives it back.
-func (h *house) cutBroker(cut bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.cut = cut
-	for _, c := range h.conns {
-		c.Close()
-	}
-	h.conns = nil
+func (p *phone) text(id, words string) {
+	p.request("MESSAGE", id, 1, "", "Content-Type: text/plain;charset=UTF-8\r\n", words)
 }
 
-// up starts the engine; down stops it in order.
-func (h *house) up() (down func()) {
-	h.alarms, h.page = newPipes("alarms"), newPipes("console")
-	sip, err := h.ether.listen("udp", usSIP)
-	require.NoError(h.t, err)
-	e, err := engine.New(h.t.Context(), engine.Options{
-		Postgres: h.url, Kafka: kafka.Options{Brokers: h.broker.ListenAddrs(), Dial: h.dialBroker},
-		Sockets:  engine.Sockets{SIPUDP: sip, AlarmsTCP: h.alarms, Console: h.page},
-		RTP:      engine.RTP{Bind: netip.MustParseAddr("192.0.2.1"), Listen: h.ether.listen},
-		AuditDir: h.dir, Log: h.log, NoNotify: true,
-		Drain: engine.Drain{Intake: 10 * time.Second, Relay: 10 * time.Second, Console: 5 * time.Second, Database: 30 * time.Second},
-	})
-	require.NoError(h.t, err)
-	ctx, stop := context.WithCancel(h.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- lifecycle.Run(ctx, h.log, e.Stages()...) }()
-	return func() {
-		stop()
-		require.NoError(h.t, <-ended)
-		e.Close()
-	}
-}
-
-// furnish puts one school and one token into the database.
-func (h *house) furnish() (token string) {
-	pool, err := postgres.Open(h.t.Context(), h.url, postgres.PoolOptions{})
-	require.NoError(h.t, err)
-	defer pool.Close()
-	lat, lon := 59.93, 30.31
-	require.NoError(h.t, alarmsdb.NewStore(pool, nil).Upsert(h.t.Context(), []alarms.Panel{{
-		Account:  account,
-		Facility: alarms.Facility{Code: "SCH-1", Name: "Школа № 1", Category: "education", Address: "Невский пр., 1", District: "Центральный", Lat: &lat, Lon: &lon},
-		Zones:    []alarms.Zone{{Number: "001", Kind: alarms.ClassFire, Place: "гардероб"}},
-	}}, time.Now()))
-	token, err = console.CreateToken(h.t.Context(), consoledb.New(pool, nil), "shift", "operator", 0, time.Now())
-	require.NoError(h.t, err)
-	return token
-}
-
-// notifications counts originals and repeats.
-func (h *house) notifications() []int {
-	pool, err := postgres.Open(h.t.Context(), h.url, postgres.PoolOptions{})
-	require.NoError(h.t, err)
-	defer pool.Close()
-	n := make([]int, 2)
-	require.NoError(h.t, pool.QueryRow(h.t.Context(), `
-		SELECT count(*) FILTER (WHERE NOT duplicate), count(*) FILTER (WHERE duplicate) FROM notifications`).Scan(&n[0], &n[1]))
-	return n
-}
-
-// verifyJournal is `nabat audit verify`.
-func (h *house) verifyJournal() {
-	pool, err := postgres.Open(h.t.Context(), h.url, postgres.PoolOptions{})
-	require.NoError(h.t, err)
-	defer pool.Close()
-	heads, err := audit.OpenHeads(h.dir)
-	require.NoError(h.t, err)
-	signed, err := heads.Read()
-	require.NoError(h.t, err)
-	store := postgres.NewStore(pool, nil)
-	require.NoError(h.t, audit.CheckMemory(h.t.Context(), signed, store))
-	var rep audit.Report
-	require.NoError(h.t, store.Frozen(h.t.Context(), func(v postgres.View) (err error) {
-		rep, err = audit.Verify(h.t.Context(), v, v, signed)
-		return err
-	}))
-	require.Empty(h.t, rep.Broken)
-	require.Positive(h.t, rep.Heads)
-}
-
-// panel is a DC-09 device on a persistent connection.
-type panel struct {
-	t    *testing.T
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-func (h *house) panel() *panel {
-	conn, err := h.alarms.dial(h.t.Context(), "", "")
-	require.NoError(h.t, err)
-	return &panel{h.t, conn, bufio.NewReader(conn)}
-}
-
-// send writes a frame, whose checksum is computed here and not by the engine's
-// codec, and returns the answer's body.
-func (p *panel) send(body string) string {
-	_, err := fmt.Fprintf(p.conn, "\n%04X%04X%s\r", crc16([]byte(body)), len(body), body)
-	require.NoError(p.t, err)
-	answer, err := p.in.ReadString('\r')
-	require.NoError(p.t, err)
-	return strings.TrimSuffix(answer[9:], "\r")
-}
-
-// crc16 is CRC-16/ARC.
-func crc16(b []byte) (crc uint16) {
-	for _, c := range b {
-		crc ^= uint16(c)
-		for range 8 {
-			if crc&1 != 0 {
-				crc = crc>>1 ^ 0xA001
-			} else {
-				crc >>= 1
-			}
-		}
-	}
-	return crc
-}
-
-// phone speaks SIP as text.
-type phone struct {
-	t    *testing.T
-	conn net.PacketConn
-}
-
-func (h *house) phone(addr string) *phone {
-	conn, err := h.ether.listen("udp", addr)
-	require.NoError(h.t, err)
-	return &phone{h.t, conn}
-}
-
-func (p *phone) request(method, callID string, cseq int, toTag, extra, body string) {
-	to, err := net.ResolveUDPAddr("udp", usSIP)
-	require.NoError(p.t, err)
-	tag := ""
-	if toTag != "" {
-		tag = ";tag=" + toTag
-	}
-	msg := fmt.Sprintf("%s sip:112@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%s%d;rport\r\nMax-Forwards: 70\r\n"+
-		"From: <sip:+79210000001@%s>;tag=f\r\nTo: <sip:112@%s>%s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: <sip:a@%s>\r\n%sContent-Length: %d\r\n\r\n%s",
-		method, usSIP, p.conn.LocalAddr(), callID, method, cseq, p.conn.LocalAddr(), usSIP, tag, callID, cseq, method, p.conn.LocalAddr(), extra, len(body), body)
-	_, err = p.conn.WriteTo([]byte(msg), to)
-	require.NoError(p.t, err)
-}
-
-// wait takes messages until one starts so.
-func (p *phone) wait(start string) string {
-	buf := make([]byte, 65536)
-	for {
-		n, _, err := p.conn.ReadFrom(buf)
-		require.NoError(p.t, err)
-		if strings.HasPrefix(string(buf[:n]), start) {
-			return string(buf[:n])
-		}
-	}
-}
-
-func toTag(answer string) string {
-	for line := range strings.Lines(answer) {
-		if strings.HasPrefix(line, "To:") {
-			_, tag, _ := strings.Cut(strings.TrimSpace(line), ";tag=")
-			return tag
-		}
-	}
-	return ""
-}
-
-// desk is a console on the websocket.
-type desk struct {
-	t      *testing.T
-	conn   *websocket.Conn
-	frames chan map[string]any
-	done   chan struct{}
-	seen   map[string]map[string]any // incidents by id, as a board keeps them
-}
-
-func (h *house) desk(token string) *desk {
-	d := websocket.Dialer{NetDialContext: h.page.dial}
-	conn, answer, err := d.DialContext(h.t.Context(), "ws://console/ws", http.Header{"Authorization": {"Bearer " + token}})
-	require.NoError(h.t, err)
-	answer.Body.Close()
-	k := &desk{h.t, conn, make(chan map[string]any, 4096), make(chan struct{}), map[string]map[string]any{}}
-	go func() {
-		defer close(k.done)
-		for {
-			var f map[string]any
-			if err := conn.ReadJSON(&f); err != nil {
-				close(k.frames)
-				return
-			}
-			k.frames <- f
-		}
-	}()
-	return k
-}
-
-func (k *desk) close() {
-	k.conn.Close()
-	<-k.done
-}
-
-// until reads frames, keeping the board, until one satisfies want.
-func (k *desk) until(what string, want func(f map[string]any) bool) {
-	limit := time.After(time.Minute)
-	for {
-		select {
-		case f, ok := <-k.frames:
-			require.True(k.t, ok, "the console's connection ended before %s", what)
-			if list, ok := f["incidents"].([]any); ok {
-				for _, in := range list {
-					in := in.(map[string]any)
-					k.seen[in["id"].(string)] = in
-				}
-			}
-			if want(f) {
-				return
-			}
-		case <-limit:
-			require.FailNow(k.t, "not seen within a minute", "%s; board: %v", what, k.seen)
-		}
-	}
-}
-
-// incident waits until the board has one that satisfies want.
-func (k *desk) incident(what string, want func(in map[string]any) bool) (found map[string]any) {
-	look := func(map[string]any) bool {
-		for _, in := range k.seen {
-			if want(in) {
-				found = in
-				return true
-			}
-		}
-		return false
-	}
-	if look(nil) {
-		return found
-	}
-	k.until(what, look)
-	return found
-}
-
-func (k *desk) command(c map[string]any) map[string]any {
-	c["t"], c["id"] = "cmd", uuid.NewString()
-	require.NoError(k.t, k.conn.WriteJSON(c))
-	var result map[string]any
-	k.until("a result", func(f map[string]any) bool {
-		result = f
-		return f["t"] == "result" && f["id"] == c["id"]
-	})
-	return result
-}
-
-// service is a duty service's own system on Kafka.
-type service struct {
-	t    *testing.T
-	name string
-	c    *kgo.Client
-}
-
-func (h *house) service(name string) *service {
-	c, err := kgo.NewClient(kgo.SeedBrokers(h.broker.ListenAddrs()...), kgo.Dialer(h.net.DialContext),
-		kgo.ConsumeTopics("nabat.incidents."+name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	require.NoError(h.t, err)
-	return &service{h.t, name, c}
-}
-
-type record struct {
-	ID, Type, Subject string
-	Data              map[string]any
-}
-
-// next waits for a record that satisfies want.
-func (s *service) next(what string, want func(r record) bool) record {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
-	defer cancel()
-	for {
-		fetches := s.c.PollFetches(ctx)
-		require.NoError(s.t, ctx.Err(), "no record: %s", what)
-		for it := fetches.RecordIter(); !it.Done(); {
-			k := it.Next()
-			var r record
-			require.NoError(s.t, json.Unmarshal(k.Value, &r))
-			require.Equal(s.t, r.Subject, string(k.Key))
-			if want(r) {
-				return r
-			}
-		}
-	}
-}
-
-func (s *service) reply(incident, status, order string) {
-	body, err := json.Marshal(map[string]any{
-		"specversion": "1.0", "id": uuid.NewString(), "source": "/service/" + s.name, "type": "city.nabat.reply.v1",
-		"subject": incident, "time": time.Now().UTC().Format(time.RFC3339Nano), "datacontenttype": "application/json",
-		"data": map[string]any{"status": status, "orderNumber": order},
-	})
-	require.NoError(s.t, err)
-	require.NoError(s.t, s.c.ProduceSync(s.t.Context(), &kgo.Record{Topic: "nabat.replies." + s.name, Key: []byte(incident), Value: body}).FirstErr())
-}
-
-// assigned finds a service's state on an incident of the board.
-func assigned(in map[string]any, name string) (state string) {
-	for _, a := range in["assignments"].([]any) {
-		if a := a.(map[string]any); a["service"] == name {
-			return a["state"].(string)
-		}
-	}
-	return ""
-}
-
-// One shift in virtual time, the whole way: wires in, card, rule, Kafka, reply,
-// screen; with the broker going away in the middle and a restart at the end.
-func TestAShift(t *testing.T) {
+// shift runs a story in a bubble of virtual time, on a database of its own, and
+// ends it as every story must end: what is on the topics is what the journal
+// tells, and the journal is whole.
+func shift(t *testing.T, story func(h *house, tokens map[string]string)) {
 	url, dir := pgtest.New(t), t.TempDir()
+	door := newDoorway(t, url)
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, url, dir)
-		defer h.broker.Close()
-		token := h.furnish()
+		h := newHouse(t, url, door, dir)
+		tokens := h.furnish("operator", "supervisor", "duty:fire", "duty:police", "duty:gas")
+		story(h, tokens)
+		h.verifyJournal()
+	})
+}
+
+func is(name string, value any) func(map[string]any) bool {
+	return func(in map[string]any) bool { return in[name] == value }
+}
+
+// part waits for a service's state on a card.
+func (k *desk) part(incident any, service, state string) {
+	k.incident(service+" "+state, func(in map[string]any) bool { return in["id"] == incident && assigned(in, service) == state })
+}
+
+// One shift, the whole way: wires in, card, rule, Kafka, reply, screens; with two
+// restarts, of which one cuts a call.
+func TestAShift(t *testing.T) {
+	shift(t, func(h *house, tokens map[string]string) {
 		down := h.up()
-		desk := h.desk(token)
+		taker := h.desk(tokens["operator"], "")
+		boss := h.desk(tokens["supervisor"], "")
+		const fireOrder, policeOrder = "01-17", "KUSP-5"
+		fireDesk := h.desk(tokens["duty:fire"], "fire", policeOrder)
+		policeDesk := h.desk(tokens["duty:police"], "police", fireOrder)
+		gasDesk := h.desk(tokens["duty:gas"], "gas", fireOrder, policeOrder)
 		fire := h.service("fire")
 		defer fire.c.Close()
 		p := h.panel()
 
 		// A smoke detector: acknowledged, on the fire service's topic, on the board.
 		began := time.Now()
-		const smoke = `"ADM-CID"0001L0#4521[#4521|1111 01 001]`
-		require.Equal(t, `"ACK"0001L0#4521[]`, p.send(smoke))
+		p.signal("1111 01 001")
 		r := fire.next("the fire", func(r record) bool { return r.Type == "city.nabat.incident.assigned.v1" })
 		require.Less(t, time.Since(began), time.Second, "from the wire to Kafka")
-		school := desk.incident("the fire", func(in map[string]any) bool { return in["id"] == r.Subject })
+		school := taker.incident("the fire", is("id", r.Subject))
 		require.Equal(t, "Школа № 1", school["facilityName"])
-
 		// The panel did not hear us and repeats within the minute: nothing changes.
 		time.Sleep(20 * time.Second)
-		require.Equal(t, `"ACK"0002L0#4521[]`, p.send(`"ADM-CID"0002L0#4521[#4521|1111 01 001]`))
+		p.signal("1111 01 001")
 		// The service takes it; the open board shows it by itself.
-		fire.reply(r.Subject, "accepted", "01-17")
-		desk.incident("accepted", func(in map[string]any) bool { return in["id"] == r.Subject && assigned(in, "fire") == "accepted" })
-
-		// A caller: ringing and an answer come after the draft is stored.
-		ph := h.phone("192.0.2.9:5060")
-		defer ph.conn.Close()
-		const sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
-		ph.request("INVITE", "call-1", 1, "", "Content-Type: application/sdp\r\n", sdp)
-		ph.wait("SIP/2.0 180")
-		tag := toTag(ph.wait("SIP/2.0 200"))
-		ph.request("ACK", "call-1", 1, tag, "", "")
-		draft := desk.incident("the draft", func(in map[string]any) bool { return in["origin"] == "call" })
-		require.Equal(t, "draft", draft["state"])
-
-		// While the broker is away signals are still taken and acknowledged …
-		h.cutBroker(true)
-		require.Equal(t, `"ACK"0003L0#4521[]`, p.send(`"ADM-CID"0003L0#4521[#4521|1120 01 002]`))
-		button := desk.incident("the panic button", func(in map[string]any) bool { return in["class"] == "panic" })
-		result := desk.command(map[string]any{"kind": "send", "incident": draft["id"], "form": map[string]any{
-			"type": "fire", "place": "Садовая ул., 2", "description": "горит балкон",
-		}})
-		require.Equal(t, true, result["ok"], result)
+		fire.reply(r.Subject, "accepted", fireOrder)
+		taker.part(r.Subject, "fire", "accepted")
+		// A heartbeat is no row, and the registry knows when the panel was heard.
 		time.Sleep(time.Minute)
-		desk.until("a beat", func(f map[string]any) bool { return f["t"] == "beat" })
-		require.Equal(t, "added", assigned(desk.seen[button["id"].(string)], "police"), "not published, and not shown as if it were")
+		heard := time.Now()
+		p.alive()
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, h.count(`SELECT count(*) FROM panels WHERE account = $1 AND last_seen_at = $2`, account, heard.UTC()))
 
-		// … and reach their services when it is back.
-		h.cutBroker(false)
-		police := h.service("police")
-		defer police.c.Close()
-		police.next("the panic button", func(r record) bool { return r.Subject == button["id"] })
+		// Gas: two services, and neither reads the other's words.
+		p.signal("1151 01 009")
+		gas := taker.incident("the gas", is("class", "gas"))
+		fire.reply(gas["id"].(string), "accepted", fireOrder)
+		gasDesk.part(gas["id"], "fire", "accepted")
+
+		// A panic button, worked by the duty officer and closed by the supervisor.
+		p.signal("1120 01 002")
+		button := policeDesk.incident("the panic button", is("class", "panic"))
+		policeDesk.part(button["id"], "police", "published")
+		policeDesk.do("reply", button["id"], map[string]any{"status": "accepted", "orderNumber": policeOrder})
+		policeDesk.do("reply", button["id"], map[string]any{"status": "completed"})
+		boss.incident("worked", func(in map[string]any) bool { return in["id"] == button["id"] && in["state"] == "worked" })
+		boss.do("close", button["id"], map[string]any{"reason": "ложное нажатие"})
+		// An intrusion that the supervisor withdraws.
+		p.signal("1130 01 004")
+		broken := policeDesk.incident("the intrusion", is("class", "intrusion"))
+		policeDesk.part(broken["id"], "police", "published")
+		boss.do("cancel", broken["id"], map[string]any{"reason": "учения"})
+
+		// A caller: a draft, kept, sent, and sent again with more words.
+		ph := h.phone("192.0.2.9:5060")
+		tag := ph.call("call-1")
+		draft := taker.incident("the draft", is("origin", "call"))
+		require.Equal(t, "draft", draft["state"])
+		form := func(description string) map[string]any {
+			return map[string]any{"form": map[string]any{"type": "fire", "place": "Садовая ул., 2", "description": description}}
+		}
+		taker.do("save", draft["id"], form("горит"))
+		send := order("send", draft["id"], form("горит балкон"))
+		require.Equal(t, true, taker.give(send)["ok"])
+		require.Equal(t, true, taker.give(send)["ok"], "the same command again")
 		fire.next("the balcony", func(r record) bool { return r.Subject == draft["id"] })
-		desk.incident("published", func(in map[string]any) bool {
-			return in["id"] == button["id"] && assigned(in, "police") == "published"
-		})
+		taker.do("send", draft["id"], form("горит балкон, люди на крыше"))
+		fire.next("more of the balcony", func(r record) bool { return r.Subject == draft["id"] && r.Data["kind"] == "edited" })
+		require.Equal(t, 1, h.has(draft["id"], "registered"))
+		require.Equal(t, 2, h.has(draft["id"], "edited"))
+		// A text that needs no answer.
+		ph.text("sms-1", "проверка")
+		ph.wait("SIP/2.0 200")
+		sms := taker.incident("the text", is("origin", "sms"))
+		taker.do("closeWithoutResponse", sms["id"], map[string]any{"reason": "test"})
+		ph.bye("call-1", tag)
+		time.Sleep(5 * time.Second)
 
-		// A restart in the middle of the call: the line is lost and due for a call
-		// back, the panel's repeat is still a repeat, the board is what it was.
-		desk.close()
-		open := len(desk.seen)
-		require.Equal(t, `"ACK"0004L0#4521[]`, p.send(`"ADM-CID"0004L0#4521[#4521|1110 01 003]`))
+		// What each sees by itself, asked anew, in the list and in the database.
+		for _, k := range []*desk{taker, boss, fireDesk, policeDesk, gasDesk} {
+			k.agrees()
+		}
+		require.Len(t, taker.seen, 3)
+		require.Len(t, fireDesk.seen, 3)
+		require.Len(t, gasDesk.seen, 1)
+		require.Empty(t, policeDesk.seen)
+		// A card that is not theirs is not there, whichever way they ask.
+		code, _ := policeDesk.api("incidents/" + r.Subject)
+		require.Equal(t, http.StatusNotFound, code)
+		code, list := policeDesk.api("incidents")
+		require.Equal(t, http.StatusOK, code)
+		require.Len(t, list["items"], 2, "closed and cancelled")
+		require.NoError(t, policeDesk.conn.WriteJSON(map[string]any{"t": "watch", "incident": r.Subject}))
+		require.NoError(t, policeDesk.conn.WriteJSON(map[string]any{"t": "watch", "incident": button["id"]}))
+		require.NoError(t, gasDesk.conn.WriteJSON(map[string]any{"t": "watch", "incident": gas["id"]}))
+		require.Equal(t, false, policeDesk.give(order("reply", r.Subject, map[string]any{"status": "completed"}))["ok"])
+		policeDesk.fresh(false)
+		gasDesk.fresh(false)
+		require.Equal(t, map[string]int{button["id"].(string): len(h.kinds(button["id"]))}, policeDesk.told)
+		require.Equal(t, map[string]int{gas["id"].(string): len(h.kinds(gas["id"]))}, gasDesk.told)
+
+		// A restart in the middle of a call: the line is lost and due for a call
+		// back, the panel's repeat is still a repeat.
+		ph.call("call-2")
+		second := taker.incident("the second call", func(in map[string]any) bool { return in["origin"] == "call" && in["state"] == "draft" })
+		p.signal("1110 01 003")
+		for _, k := range []*desk{taker, boss, fireDesk, policeDesk, gasDesk} {
+			k.close()
+		}
 		p.conn.Close()
 		down()
 		ph.wait("BYE")
 		down = h.up()
 		p = h.panel()
-		require.Equal(t, `"ACK"0005L0#4521[]`, p.send(`"ADM-CID"0005L0#4521[#4521|1110 01 003]`))
-		desk = h.desk(token)
-		desk.until("the snapshot", func(f map[string]any) bool { return f["t"] == "snapshot" })
-		require.Len(t, desk.seen, open)
-		call := desk.seen[draft["id"].(string)]["contacts"].([]any)[0].(map[string]any)
-		require.Equal(t, true, call["callbackDue"])
+		p.signal("1110 01 003")
+		taker = h.desk(tokens["operator"], "")
+		taker.incident("the lost line", func(in map[string]any) bool {
+			return in["id"] == second["id"] && in["contacts"].([]any)[0].(map[string]any)["callbackDue"] == true
+		})
+		time.Sleep(5 * time.Second)
+		taker.agrees()
+		require.Equal(t, 5, h.count(`SELECT count(*) FROM notifications WHERE NOT duplicate`))
+		require.Equal(t, 2, h.count(`SELECT count(*) FROM notifications WHERE duplicate`))
 
-		// Three originals, two repeats; nothing was doubled on the way.
-		require.Equal(t, []int{3, 2}, h.notifications())
-		desk.close()
+		// A quiet restart changes nothing on any card, and the command of long ago is
+		// still known.
+		before := taker.seen
+		taker.close()
 		p.conn.Close()
 		down()
-		h.verifyJournal()
+		down = h.up()
+		taker = h.desk(tokens["operator"], "")
+		require.Equal(t, before, taker.seen)
+		require.Equal(t, true, taker.give(send)["ok"])
+		taker.agrees()
+		require.Equal(t, before, taker.seen)
+		require.Equal(t, 1, h.has(draft["id"], "registered"))
+		h.topics()
+		taker.close()
+		down()
+	})
+}
+
+// The broker goes away, comes back for a part of what waits, and goes again; the
+// engine is started anew meanwhile.
+func TestAShiftWithoutBroker(t *testing.T) {
+	shift(t, func(h *house, tokens map[string]string) {
+		down := h.up()
+		taker := h.desk(tokens["operator"], "")
+		fire := h.service("fire")
+		defer fire.c.Close()
+		p := h.panel()
+		p.signal("1110 01 001")
+		r := fire.next("the fire", func(r record) bool { return r.Data["kind"] == "assigned" })
+		taker.part(r.Subject, "fire", "published")
+
+		// While the broker is away signals are taken and acknowledged, and nothing
+		// looks as if it had been sent.
+		h.cutBroker(true)
+		for _, zone := range []string{"002", "003", "004", "005", "006", "007"} {
+			p.signal("1110 01 " + zone)
+		}
+		p.signal("1120 01 008")
+		button := taker.incident("the panic button", is("class", "panic"))
+		time.Sleep(time.Minute)
+		taker.fresh(false)
+		require.Equal(t, "added", assigned(taker.seen[button["id"].(string)], "police"), "not published, and not shown as if it were")
+
+		// It takes two records of the fire service's six and is gone again.
+		h.cutAfter("nabat.incidents.fire", 2)
+		h.cutBroker(false)
+		time.Sleep(time.Minute)
+		require.Equal(t, 3, h.records("nabat.incidents.fire"))
+		p.signal("1110 01 009")
+		taker.close()
+		p.conn.Close()
+		down()
+		down = h.up()
+		time.Sleep(20 * time.Second)
+
+		h.cutBroker(false)
+		taker = h.desk(tokens["operator"], "")
+		taker.part(button["id"], "police", "published")
+		fire.next("the last zone", func(r record) bool {
+			s, _ := r.Data["signal"].(map[string]any)
+			return s["zone"] == "009"
+		})
+		again := h.topics()
+		require.LessOrEqual(t, again, 2+len(h.journal()), "the relay repeats what it had not noted, and no more")
+		taker.agrees()
+		require.Equal(t, 8, h.has(r.Subject, "signal")+h.has(r.Subject, "opened"))
+		taker.close()
+		down()
+	})
+}
+
+// The database goes away before a commit, after it, and between.
+func TestAShiftWithoutDatabase(t *testing.T) {
+	shift(t, func(h *house, tokens map[string]string) {
+		down := h.up()
+		taker := h.desk(tokens["operator"], "")
+		p := h.panel()
+		ph := h.phone("192.0.2.9:5060")
+		ph.text("sms-1", "дым в подъезде")
+		ph.wait("SIP/2.0 200")
+		draft := taker.incident("the text", is("origin", "sms"))
+		time.Sleep(5 * time.Second)
+
+		// The connection breaks before the panel's COMMIT arrives, and nobody gets in
+		// any more: nobody hears that anything was taken.
+		h.door.set(beforeCommit)
+		p.tell("1110 01 001")
+		time.Sleep(time.Millisecond)
+		require.Equal(t, 1, h.door.caught())
+		ph.request("INVITE", "call-1", 1, "", "Content-Type: application/sdp\r\n", offer)
+		ph.text("sms-2", "пожар")
+		send := order("send", draft["id"], map[string]any{"form": map[string]any{"type": "fire", "place": "Садовая ул., 2", "description": "дым"}})
+		require.NoError(t, taker.conn.WriteJSON(send))
+		p.silent(25*time.Second, "nothing is stored")
+		taker.fresh(true)
+		require.NotEqual(t, true, taker.results[send["id"].(string)]["ok"])
+		for _, line := range ph.heard() {
+			require.NotContains(t, line, " 200 ", "neither the call nor the text is stored")
+		}
+		require.Zero(t, h.count(`SELECT count(*) FROM notifications`))
+		require.Equal(t, 1, h.count(`SELECT count(*) FROM contacts`))
+		require.Equal(t, []string{"opened"}, h.kinds(draft["id"]))
+
+		// It is back: the call is answered by itself, the others send again, and each
+		// is stored once.
+		h.door.cut(false)
+		tag := toTag(ph.wait("SIP/2.0 200"))
+		ph.request("ACK", "call-1", 1, tag, "", "")
+		p.signal("1110 01 001")
+		p.signal("1110 01 001")
+		ph.text("sms-2", "пожар")
+		ph.wait("SIP/2.0 200")
+		require.Equal(t, true, taker.give(send)["ok"])
+		require.Equal(t, true, taker.give(send)["ok"])
+		require.Equal(t, 1, h.count(`SELECT count(*) FROM notifications WHERE NOT duplicate`))
+		require.Equal(t, 1, h.count(`SELECT count(*) FROM notifications WHERE duplicate`))
+		require.Equal(t, 3, h.count(`SELECT count(*) FROM contacts`))
+		require.Equal(t, 1, h.has(draft["id"], "registered"))
+		ph.bye("call-1", tag)
+		time.Sleep(10 * time.Second)
+		taker.agrees()
+
+		// The same with the commit of a call: no ringing, as long as it may yet come.
+		ph.heard()
+		h.door.set(beforeCommit)
+		ph.request("INVITE", "call-2", 1, "", "Content-Type: application/sdp\r\n", offer)
+		time.Sleep(9 * time.Second)
+		require.Equal(t, 2, h.door.caught())
+		for _, line := range ph.heard() {
+			require.NotContains(t, line, " 180 ", "not stored")
+			require.NotContains(t, line, " 200 ", "not stored")
+		}
+		h.door.cut(false)
+		tag = ph.answered("call-2")
+		ph.bye("call-2", tag)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 4, h.count(`SELECT count(*) FROM contacts`))
+
+		// The COMMIT is done and its answer is lost: what was stored is acknowledged,
+		// once.
+		stored := []func(){
+			func() { p.signal("1120 01 002") },
+			func() { ph.text("sms-3", "газ"); ph.wait("SIP/2.0 200") },
+			func() {
+				taker.do("closeWithoutResponse", taker.incident("the text", is("description", "газ"))["id"], map[string]any{"reason": "test"})
+			},
+			func() { ph.bye("call-3", ph.call("call-3")) },
+		}
+		for n, happens := range stored {
+			time.Sleep(10 * time.Second)
+			h.door.set(afterCommit)
+			happens()
+			require.Equal(t, 3+n, h.door.caught())
+		}
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 2, h.count(`SELECT count(*) FROM notifications WHERE NOT duplicate`))
+		require.Equal(t, 6, h.count(`SELECT count(*) FROM contacts`))
+
+		// Away while nothing is under way, and a panel that calls in vain.
+		h.door.cut(true)
+		p.tell("1110 01 003")
+		p.silent(25*time.Second, "the database is away")
+		taker.fresh(true)
+		h.door.cut(false)
+		p.signal("1110 01 003")
+		require.Equal(t, 3, h.count(`SELECT count(*) FROM notifications WHERE NOT duplicate`))
+		require.Equal(t, 1, h.count(`SELECT count(*) FROM notifications WHERE duplicate`))
+		time.Sleep(20 * time.Second)
+		taker.agrees()
+		h.topics()
+		taker.close()
+		p.conn.Close()
+		down()
 	})
 }
