@@ -25,13 +25,8 @@ func (c *call) within(hard context.Context, m inbound) {
 		return
 	}
 	c.remoteSeq = seq
-	switch m.r.Method {
-	case sip.MethodBye:
-		_ = c.ln.respond(m.tx, c.ln.response(m.req, 200, "OK")) // counted there; the caller repeats
-		c.on(hard, sip.CallerBye)
-		return
-	case sip.MethodOptions:
-		_ = c.ln.respond(m.tx, c.ln.response(m.req, 200, "OK", abilities()...)) // counted there
+	if m.r.Method == sip.MethodBye {
+		c.byeFrom(hard, m, seq)
 		return
 	}
 	if c.leg.Phase == sip.Ended {
@@ -39,6 +34,8 @@ func (c *call) within(hard context.Context, m inbound) {
 		return
 	}
 	switch m.r.Method {
+	case sip.MethodOptions:
+		_ = c.ln.respond(m.tx, c.ln.response(m.req, 200, "OK", abilities()...)) // counted there
 	case sip.MethodInfo:
 		c.info(m)
 	case sip.MethodInvite, sip.MethodUpdate:
@@ -46,6 +43,20 @@ func (c *call) within(hard context.Context, m inbound) {
 	default:
 		c.ln.refuse(m.req, m.tx, &sip.Refusal{Status: 405, Reason: "Method Not Allowed", Headers: []sip.Header{{Name: "Allow", Value: sip.Allow}}})
 	}
+}
+
+// byeFrom answers the caller's BYE. After the end there is no dialog any more
+// (RFC 3261 §15.1.2), but the BYE that brought the end is answered as before when
+// it comes again, and one that crossed ours on its way was right to come
+// (RFC 5407 §3.2).
+func (c *call) byeFrom(hard context.Context, m inbound, seq uint32) {
+	if c.leg.Phase == sip.Ended && seq != c.byeSeq && c.bye == nil {
+		c.ln.refuse(m.req, m.tx, noDialog())
+		return
+	}
+	c.byeSeq = seq
+	_ = c.ln.respond(m.tx, c.ln.response(m.req, 200, "OK")) // counted there; the caller repeats
+	c.on(hard, sip.CallerBye)
 }
 
 // info: no package is understood yet (RFC 6086 §4.2.2); the old kind without a

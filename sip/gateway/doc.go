@@ -51,6 +51,11 @@
 //     when it is stored. Facts of calls that ended meanwhile wait in the same way.
 //   - More calls than Config.Calls, or no RTP port: stored and ringing, answered as
 //     soon as one ends.
+//   - More than three quarters of the legs from one source while Config.Peers is
+//     empty: 503 with Retry-After, so that a flood leaves room for the others and
+//     no transactions behind. More than three quarters of the places: its calls
+//     ring. Who may call at all is Config.Peers' to say: below these bounds every
+//     INVITE is somebody's emergency.
 //   - More legs than Config.Legs, facts waiting for the database included: 503
 //     with Retry-After, so that the trunk takes another way. Counted.
 //   - A MESSAGE of more than 16 KiB, as it came or as UTF-8: 413, counted, logged;
@@ -59,7 +64,7 @@
 //     kept beside the text.
 //   - More messages in work than Config.Messages: 503 with Retry-After.
 //   - More TCP connections than Config.Connections, or than a quarter of them from
-//     one source: the new one is closed. One without a request for a minute, or
+//     one source, or from a stranger: the new one is closed. One without a request for a minute, or
 //     silent for a day after it, is closed too.
 //   - Out of files: accepting waits, at most a second, and tries again.
 //

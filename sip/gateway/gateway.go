@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
@@ -43,7 +44,10 @@ type Config struct {
 	// listener's own when 0. Behind address translation both must be given.
 	Host string
 	Port int
-	// Peers are the networks that may speak to us; empty: everyone.
+	// Peers are the networks that may speak to us; empty: everyone. Then one source
+	// address that is not this machine's own may hold three quarters of Legs and of
+	// Calls at most. A source that is named here is trusted with all of them: a city
+	// has one trunk more often than two.
 	Peers []netip.Prefix
 
 	Calls       int           // answered at the same time; 2000 when 0
@@ -71,6 +75,7 @@ type Gateway struct {
 	table    *table
 	places   chan struct{} // one token for each answered call
 	messages chan struct{} // one token for each MESSAGE in work
+	full     atomic.Bool   // an INVITE was refused for want of room, and that was told
 	hash     tagHash
 }
 
@@ -98,7 +103,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, log: cfg.Log.Named("sip.gateway"), met: newMetrics(cfg.Metrics),
-		table:  newTable(cfg.Legs),
+		table:  newTable(cfg.Legs, cfg.Calls),
 		places: make(chan struct{}, cfg.Calls), messages: make(chan struct{}, cfg.Messages),
 		hash: newTagHash(),
 	}

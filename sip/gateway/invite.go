@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -34,10 +35,16 @@ func (ln *line) invite(ctx, hard context.Context, req *gosip.Request, r sip.Requ
 		ln.refuse(req, tx, &sip.Refusal{Status: 482, Reason: "Loop Detected"})
 		return
 	case err != nil:
-		ln.log.Error("no room for another leg: INVITE refused", zap.Int("limit", ln.cfg.Legs))
+		if !ln.full.Swap(true) { // told once for the whole spell
+			ln.log.Error("INVITE refused", zap.Error(err), zap.Stringer("source", c.source), zap.Int("legs", ln.table.len()))
+		}
 		ln.refuse(req, tx, goingAway())
+		// What comes again gets the same answer: a flood leaves no transactions behind
+		// (RFC 3261 §8.2.7).
+		tx.Terminate()
 		return
 	}
+	ln.full.Store(false)
 	ln.met.calls.Inc()
 	ln.met.live.Inc()
 	defer ln.met.live.Dec()
@@ -65,6 +72,8 @@ type call struct {
 	dialog  string
 	tag     string
 	by      dispatch.Actor
+	source  netip.Prefix // that it counts for; not valid when it need not be counted
+	origin  *origin      // its share, from the table; nil when it need not be counted
 
 	house     chan dispatch.Actor // who hangs up, from HangUp
 	inbox     chan inbound        // requests within the dialog
@@ -84,11 +93,13 @@ type call struct {
 	session      *media.Session
 	stopMedia    context.CancelFunc
 	mediaDone    chan struct{}
+	shared       bool // holds a place of its source's share
 	placed       bool
 	portless     bool               // waiting for an RTP port has been told
 	id           dispatch.ContactID // once stored
 	target       sip.Target
 	remoteSeq    uint32
+	byeSeq       uint32 // of the caller's BYE
 	pending      *pendingOK
 	localSeq     uint32          // of our last request
 	bye          chan struct{}   // closed when our BYE has had its answer
@@ -146,6 +157,7 @@ func (ln *line) newCall(req *gosip.Request, r sip.Request, tx gosip.ServerTransa
 		c.by = dispatch.Actor("caller:" + c.contact.Caller)
 	}
 	c.log = ln.log.With(zap.Stringer("call", c.contact.ID), zap.String("peer", c.contact.Peer))
+	c.source = ln.counted(req.Source())
 	c.dialog = dialogID(r.First("call-id"), c.tag, r.FromTag())
 	var contact string
 	if h := req.Contact(); h != nil {
@@ -202,7 +214,9 @@ func (c *call) loop(ctx, hard context.Context) {
 		}
 		var place chan<- struct{}
 		if c.leg.Phase == sip.Ringing && !c.placed {
-			place = c.ln.places
+			if place = c.ln.places; c.origin != nil && !c.shared {
+				place = c.origin.places
+			}
 		}
 		select {
 		case <-ending:
@@ -223,6 +237,10 @@ func (c *call) loop(ctx, hard context.Context) {
 			recorded = nil
 			c.on(hard, sip.GiveUp) // before its end only when the recorder broke
 		case place <- struct{}{}:
+			if c.origin != nil && !c.shared {
+				c.shared = true
+				break
+			}
 			c.placed = true
 			c.ln.met.answered.Inc()
 			c.answer(hard)
@@ -262,9 +280,15 @@ func (c *call) loop(ctx, hard context.Context) {
 
 // noteWaiting tells why a stored call goes on ringing.
 func (c *call) noteWaiting() {
-	if c.leg.Phase == sip.Ringing && len(c.ln.places) == cap(c.ln.places) {
+	if c.leg.Phase != sip.Ringing {
+		return
+	}
+	if len(c.ln.places) == cap(c.ln.places) {
 		c.ln.met.waiting.WithLabelValues("place").Inc()
 		c.log.Warn("every place is taken; the call rings until one is free")
+	} else if c.origin != nil && len(c.origin.places) == cap(c.origin.places) {
+		c.ln.met.waiting.WithLabelValues("share").Inc()
+		c.log.Warn("its source holds its whole share of places; the call rings until one is free")
 	}
 }
 
@@ -340,6 +364,10 @@ func (c *call) release() {
 		c.placed = false
 		<-c.ln.places
 		c.ln.met.answered.Dec()
+	}
+	if c.shared {
+		c.shared = false
+		<-c.origin.places
 	}
 }
 

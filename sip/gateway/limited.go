@@ -32,6 +32,7 @@ const (
 type limited struct {
 	net.Listener
 	most    int
+	known   func(net.Addr) bool // nil: everybody is
 	dropped *prometheus.CounterVec
 	log     *zap.Logger
 	closed  chan struct{}
@@ -70,7 +71,7 @@ func (l *limited) Accept() (net.Conn, error) {
 			continue
 		}
 		pause = 0
-		c := &counted{Conn: raw, of: l, peer: raw.RemoteAddr().String(), source: sourceOf(raw.RemoteAddr()), gone: make(chan struct{})}
+		c := &counted{Conn: raw, of: l, peer: raw.RemoteAddr().String(), source: sourceOf(addressOf(raw.RemoteAddr())), gone: make(chan struct{})}
 		why := l.add(c)
 		if why == "" {
 			return c, nil
@@ -102,6 +103,8 @@ func (l *limited) add(c *counted) (why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.known != nil && !l.known(c.RemoteAddr()):
+		return "stranger"
 	case len(l.conns) >= l.most:
 		return "too many connections"
 	case l.sources[c.source] >= max(l.most/4, 1):
@@ -149,14 +152,17 @@ func (l *limited) closeAll() {
 	}
 }
 
-// sourceOf is who a connection counts for: an IPv4 address, or an IPv6 network
-// of the size that one customer gets.
-func sourceOf(a net.Addr) netip.Prefix {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
+func addressOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr()
 	}
-	ip := t.AddrPort().Addr().Unmap().WithZone("")
+	return netip.Addr{}
+}
+
+// sourceOf is who a connection or a call counts for: an IPv4 address, or an IPv6 network
+// of the size that one customer gets.
+func sourceOf(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
 	bits := 32
 	if ip.Is6() {
 		bits = 64

@@ -38,6 +38,7 @@ func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	ln := &line{Gateway: g, udp: udp, tcp: tcp}
 	if tcp != nil {
 		ln.conns = limit(tcp, g.cfg.Connections, g.met.dropped, g.log)
+		ln.conns.known = ln.known
 	}
 	srv, err := ln.build()
 	if err != nil {

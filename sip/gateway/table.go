@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"net/netip"
 	"strconv"
 	"sync"
 
@@ -13,24 +14,37 @@ import (
 var (
 	errMerged = errors.New("this INVITE is being handled already")
 	errFull   = errors.New("no room for another leg")
+	errShare  = errors.New("no room for another leg of this source")
 )
+
+// origin is what one source of calls holds.
+type origin struct {
+	legs   int           // guarded by the table's mu
+	places chan struct{} // one token for each answered call
+}
+
+// shareOf is what one source may take of n: three quarters, so that there is
+// always something left for the others.
+func shareOf(n int) int { return (3*n + 3) / 4 }
 
 // table holds the live legs, found by the key of their INVITE, by their dialog,
 // and by their contact.
 type table struct {
-	limit int
+	limit  int
+	places int // of one source
 
 	mu       sync.Mutex
 	keys     map[string]*call // guarded by mu, as the rest
 	dialogs  map[string]*call
 	contacts map[dispatch.ContactID]*call
+	origins  map[netip.Prefix]*origin
 	empty    chan struct{} // set while somebody waits
 }
 
-func newTable(limit int) *table {
+func newTable(limit, places int) *table {
 	return &table{
-		limit: limit, keys: map[string]*call{}, dialogs: map[string]*call{},
-		contacts: map[dispatch.ContactID]*call{},
+		limit: limit, places: shareOf(places), keys: map[string]*call{}, dialogs: map[string]*call{},
+		contacts: map[dispatch.ContactID]*call{}, origins: map[netip.Prefix]*origin{},
 	}
 }
 
@@ -42,6 +56,18 @@ func (t *table) add(c *call) error {
 	}
 	if len(t.keys) >= t.limit {
 		return errFull
+	}
+	if c.source.IsValid() {
+		o := t.origins[c.source]
+		if o == nil {
+			o = &origin{places: make(chan struct{}, t.places)}
+			t.origins[c.source] = o
+		}
+		if o.legs >= shareOf(t.limit) {
+			return errShare
+		}
+		o.legs++
+		c.origin = o
 	}
 	t.keys[c.contact.Key] = c
 	t.dialogs[c.dialog] = c
@@ -60,6 +86,11 @@ func (t *table) remove(c *call, id dispatch.ContactID) {
 	defer t.mu.Unlock()
 	delete(t.keys, c.contact.Key)
 	delete(t.dialogs, c.dialog)
+	if o := c.origin; o != nil {
+		if o.legs--; o.legs == 0 {
+			delete(t.origins, c.source)
+		}
+	}
 	if t.contacts[id] == c {
 		delete(t.contacts, id)
 	}

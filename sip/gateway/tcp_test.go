@@ -135,27 +135,33 @@ func TestTCPConnectionLostBeforeTheAnswer(t *testing.T) {
 func TestLimitOfConnectionsAndStrangers(t *testing.T) {
 	t.Parallel()
 	house := &fakeHouse{}
-	pool, err := media.New(media.Config{})
-	require.NoError(t, err)
-	gw, err := New(Config{
-		Intake: house, Media: pool, Run: dispatch.NewRunID(), Connections: 1,
-		Peers: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
-	})
-	require.NoError(t, err)
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- gw.Run(ctx, nil, l) }()
-	first := dial(t, l.Addr().String())
-	first.send(tcpInvite)
-	require.Eventually(t, func() bool { return testutil.ToFloat64(gw.met.dropped.WithLabelValues("stranger")) == 1 }, 10*time.Second, time.Millisecond)
-	second := dial(t, l.Addr().String())
-	_, err = second.next()
+	start := func(peers ...netip.Prefix) (*Gateway, string) {
+		pool, err := media.New(media.Config{})
+		require.NoError(t, err)
+		gw, err := New(Config{Intake: house, Media: pool, Run: dispatch.NewRunID(), Connections: 1, Peers: peers})
+		require.NoError(t, err)
+		var lc net.ListenConfig
+		l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+		done := make(chan error, 1)
+		go func() { done <- gw.Run(ctx, nil, l) }()
+		t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+		return gw, l.Addr().String()
+	}
+	// A stranger takes no place, not even by saying nothing.
+	gw, addr := start(netip.MustParsePrefix("192.0.2.0/24"))
+	_, err := dial(t, addr).next()
 	require.Error(t, err, "closed at once")
-	cancel()
-	require.NoError(t, <-done)
+	require.InDelta(t, 1, testutil.ToFloat64(gw.met.dropped.WithLabelValues("stranger")), 0)
+
+	gw, addr = start()
+	first := dial(t, addr)
+	first.send(strings.ReplaceAll(tcpInvite, "INVITE", "OPTIONS"))
+	first.wait("SIP/2.0 200")
+	_, err = dial(t, addr).next()
+	require.Error(t, err, "closed at once")
+	require.InDelta(t, 1, testutil.ToFloat64(gw.met.dropped.WithLabelValues("too many connections")), 0)
 	require.Empty(t, house.all())
 }
 

@@ -73,6 +73,15 @@ func (ln *line) known(a net.Addr) bool {
 	return false
 }
 
+// counted is who a call from source counts for; not valid: it is not counted.
+func (ln *line) counted(source string) netip.Prefix {
+	ap, err := netip.ParseAddrPort(source)
+	if err != nil || len(ln.cfg.Peers) > 0 || ap.Addr().Unmap().IsLoopback() {
+		return netip.Prefix{}
+	}
+	return sourceOf(ap.Addr())
+}
+
 // response builds an answer of ours.
 func (ln *line) response(req *gosip.Request, status int, reason string, extra ...gosip.Header) *gosip.Response {
 	res := gosip.NewResponseFromRequest(req, status, reason, nil)
