@@ -52,6 +52,14 @@ type Config struct {
 type SIP struct {
 	UDP Address `default:":5060" env:"UDP" help:"${key_sip_udp}"`
 	TCP Address `default:":5060" env:"TCP" help:"${key_sip_tcp}"`
+	// Peers are the trunks' networks; empty: everyone may speak.
+	Peers []Network `env:"PEERS" placeholder:"NETWORK" help:"${key_sip_peers}"`
+	// AnnouncePort is what Contact and Via name when it differs from the bound one.
+	AnnouncePort Port          `default:"0" env:"ANNOUNCE_PORT" help:"${key_sip_announce_port}"`
+	Calls        int           `default:"2000" env:"CALLS" help:"${key_sip_calls}"`
+	Legs         int           `default:"20000" env:"LEGS" help:"${key_sip_legs}"`
+	Silence      time.Duration `default:"15s" env:"SILENCE" help:"${key_sip_silence}"`
+	Slow         time.Duration `default:"2s" env:"SLOW" help:"${key_sip_slow}"`
 }
 
 // RTP is where voice arrives.
@@ -106,6 +114,20 @@ func (c Config) Validate() error {
 	}
 	if c.Alarms.PerSource < 0 {
 		found = append(found, Mistake{[]string{"alarms-per-source"}, fmt.Sprintf("%d connections cannot be", c.Alarms.PerSource)})
+	}
+	for _, n := range []struct {
+		name string
+		n    int64
+	}{
+		{"sip-calls", int64(c.SIP.Calls)}, {"sip-legs", int64(c.SIP.Legs)},
+		{"sip-silence", int64(c.SIP.Silence)}, {"sip-slow", int64(c.SIP.Slow)},
+	} {
+		if n.n <= 0 {
+			found = append(found, Mistake{[]string{n.name}, "it takes more than 0"})
+		}
+	}
+	if c.SIP.Legs < c.SIP.Calls {
+		found = append(found, Mistake{[]string{"sip-legs", "sip-calls"}, "every answered call is one of those known: there cannot be fewer"})
 	}
 	if (c.Console.Cert == "") != (c.Console.Key == "") {
 		found = append(found, Mistake{[]string{"console-cert", "console-key"}, "one goes with the other"})

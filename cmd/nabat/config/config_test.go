@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,6 +111,21 @@ drain:
 	require.Equal(t, "0.0.0.0:12000", c.Bind(c.Alarms.TCP))
 	require.Equal(t, 90*time.Second, c.Drain.Intake)
 	require.True(t, c.ConsoleTLS())
+}
+
+func TestTheLinesLimits(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, "sip: {peers: [192.0.2.0/24, 198.51.100.7], calls: 10, legs: 10, silence: 30s, announce_port: 5070}")
+	require.NoError(t, err)
+	require.Equal(t, []Network{Network(netip.MustParsePrefix("192.0.2.0/24")), Network(netip.MustParsePrefix("198.51.100.7/32"))}, c.SIP.Peers)
+	require.Equal(t, SIP{
+		UDP: c.SIP.UDP, TCP: c.SIP.TCP, Peers: c.SIP.Peers,
+		AnnouncePort: 5070, Calls: 10, Legs: 10, Silence: 30 * time.Second, Slow: 2 * time.Second,
+	}, c.SIP)
+	for _, bad := range []string{"peers: [192.0.2.1/24]", "peers: [trunk.example]", "calls: 0", "legs: 100", "silence: 0s", "slow: -1s"} {
+		_, err := load(t, "sip: {"+bad+"}")
+		require.Error(t, err, bad)
+	}
 }
 
 func TestFaultsCarryLineColumnAndReason(t *testing.T) {

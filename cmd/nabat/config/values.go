@@ -100,6 +100,24 @@ func (r *PortRange) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Network is a range of addresses, or one.
+type Network netip.Prefix
+
+// UnmarshalText reads "192.0.2.0/24" or "192.0.2.7".
+func (n *Network) UnmarshalText(text []byte) error {
+	if a, err := netip.ParseAddr(string(text)); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		*n = Network(netip.PrefixFrom(a, a.BitLen()))
+		return nil
+	}
+	p, err := netip.ParsePrefix(string(text))
+	if err != nil || p != p.Masked() {
+		return fmt.Errorf("%q is not a network like 192.0.2.0/24 nor an address", text)
+	}
+	*n = Network(p)
+	return nil
+}
+
 // HostPort names another machine's service.
 type HostPort string
 

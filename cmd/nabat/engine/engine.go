@@ -38,6 +38,15 @@ type Sockets struct {
 	Ops       net.Listener
 }
 
+// SIP says how the telephone line behaves; zero values are the gateway's defaults.
+type SIP struct {
+	Host          string // announced in Contact and Via; empty: the socket's address
+	Port          int    // announced with it; 0: the socket's
+	Peers         []netip.Prefix
+	Calls, Legs   int
+	Silence, Slow time.Duration
+}
+
 // RTP says where voice arrives.
 type RTP struct {
 	Bind             netip.Addr
@@ -54,7 +63,7 @@ type Options struct {
 	Postgres string // URL of a role that owns the schema
 	Kafka    kafka.Options
 	Sockets  Sockets
-	SIPHost  string // announced in Contact and Via; empty: the socket's address
+	SIP      SIP
 	RTP      RTP
 	// PanelsPerSource bounds the panels' TCP connections of one address; 0: a
 	// quarter of all.
@@ -234,9 +243,10 @@ func (e *Engine) buildLine(context.Context) error {
 		return err
 	}
 	e.line, err = gateway.New(gateway.Config{
-		Intake: e.store, Media: pool, Run: e.run, Host: e.o.SIPHost, Drain: e.o.Drain.Intake / 2,
-		Connections: e.share.trunks,
-		Log:         e.log, Metrics: e.metrics,
+		Intake: e.store, Media: pool, Run: e.run, Drain: e.o.Drain.Intake / 2,
+		Host: e.o.SIP.Host, Port: e.o.SIP.Port, Peers: e.o.SIP.Peers, Calls: e.o.SIP.Calls, Legs: e.o.SIP.Legs,
+		Silence: e.o.SIP.Silence, Slow: e.o.SIP.Slow, Connections: e.share.trunks,
+		Log: e.log, Metrics: e.metrics,
 	})
 	return err
 }

@@ -117,7 +117,7 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 		Postgres: info.Postgres, Kafka: kafka.Options{Brokers: info.Brokers}, Sockets: sockets,
 		RTP: rtp(c), TLS: secure, AuditDir: filepath.Join(info.Data, "audit"),
 		Drain: engine.Drain{Intake: c.Drain.Intake, Relay: c.Drain.Relay, Console: c.Drain.Console, Database: c.Drain.Database},
-		Log:   log, Durable: db.durable, SIPHost: c.RTP.Announce,
+		Log:   log, Durable: db.durable, SIP: line(c),
 		PanelsPerSource: c.Alarms.PerSource,
 		// The embedded server and its data directory are one engine's, under its lock.
 		Alone: db.own != nil,
@@ -144,6 +144,17 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 		return nil
 	}})
 	return lifecycle.Run(ctx, log.Named("lifecycle"), stages...)
+}
+
+func line(c config.Config) engine.SIP {
+	s := engine.SIP{
+		Host: c.RTP.Announce, Port: int(c.SIP.AnnouncePort), Calls: c.SIP.Calls, Legs: c.SIP.Legs,
+		Silence: c.SIP.Silence, Slow: c.SIP.Slow,
+	}
+	for _, p := range c.SIP.Peers {
+		s.Peers = append(s.Peers, netip.Prefix(p))
+	}
+	return s
 }
 
 func rtp(c config.Config) engine.RTP {
