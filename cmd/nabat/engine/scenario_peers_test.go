@@ -48,8 +48,11 @@ func (p *panel) tell(event string) {
 }
 
 func (p *panel) answer() string {
+	p.t.Helper()
+	require.NoError(p.t, p.conn.SetReadDeadline(time.Now().Add(time.Minute)))
 	answer, err := p.in.ReadString('\r')
 	require.NoError(p.t, err)
+	require.NoError(p.t, p.conn.SetReadDeadline(time.Time{}))
 	return strings.TrimSuffix(answer[9:], "\r")
 }
 
@@ -127,12 +130,16 @@ func (p *phone) heard() (lines []string) {
 
 // wait takes messages until one starts so.
 func (p *phone) wait(start string) string {
-	buf := make([]byte, 65536)
+	p.t.Helper()
+	limit := time.After(2 * time.Minute)
 	for {
-		n, _, err := p.conn.ReadFrom(buf)
-		require.NoError(p.t, err)
-		if strings.HasPrefix(string(buf[:n]), start) {
-			return string(buf[:n])
+		select {
+		case d := <-p.conn.(*endpoint).in:
+			if strings.HasPrefix(string(d.octets), start) {
+				return string(d.octets)
+			}
+		case <-limit:
+			require.FailNow(p.t, "the phone hears nothing of the kind", start)
 		}
 	}
 }

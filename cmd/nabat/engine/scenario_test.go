@@ -88,6 +88,7 @@ func TestAShift(t *testing.T) {
 		// The service takes it; the open board shows it by itself.
 		fire.reply(r.Subject, "accepted", fireOrder)
 		taker.part(r.Subject, "fire", "accepted")
+		require.Equal(t, []string{"fire accepted " + fireOrder}, told(taker.seen[r.Subject], "").Assignments)
 		// A heartbeat is no row, and the registry knows when the panel was heard.
 		time.Sleep(time.Minute)
 		heard := time.Now()
@@ -230,11 +231,12 @@ func TestAShiftWithoutBroker(t *testing.T) {
 		taker.fresh(false)
 		require.Equal(t, "added", assigned(taker.seen[button["id"].(string)], "police"), "not published, and not shown as if it were")
 
-		// It takes two records of the fire service's six and is gone again.
-		h.cutAfter("nabat.incidents.fire", 2)
+		// It takes four records of the fire service's six and is gone again: the relay
+		// had the first two in hand by themselves, and the others are one batch.
+		h.cutAfter("nabat.incidents.fire", 4)
 		h.cutBroker(false)
 		time.Sleep(time.Minute)
-		require.Equal(t, 3, h.records("nabat.incidents.fire"))
+		require.Equal(t, 5, h.records("nabat.incidents.fire"))
 		p.signal("1110 01 009")
 		taker.close()
 		p.conn.Close()
@@ -250,7 +252,7 @@ func TestAShiftWithoutBroker(t *testing.T) {
 			return s["zone"] == "009"
 		})
 		again := h.topics()
-		require.LessOrEqual(t, again, 2+len(h.journal()), "the relay repeats what it had not noted, and no more")
+		require.LessOrEqual(t, again, 4+len(h.journal()), "the relay repeats what it had not noted, and no more")
 		taker.agrees()
 		require.Equal(t, 8, h.has(r.Subject, "signal")+h.has(r.Subject, "opened"))
 		taker.close()
@@ -325,6 +327,20 @@ func TestAShiftWithoutDatabase(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		require.Equal(t, 4, h.count(`SELECT count(*) FROM contacts`))
 
+		// And with the commit of a command: no «ok», and the same command again is done.
+		time.Sleep(10 * time.Second)
+		text := taker.incident("the text", is("description", "пожар"))
+		shut := order("closeWithoutResponse", text["id"], map[string]any{"reason": "repeat_call"})
+		h.door.set(beforeCommit)
+		require.NoError(t, taker.conn.WriteJSON(shut))
+		time.Sleep(25 * time.Second)
+		require.Equal(t, 3, h.door.caught())
+		taker.fresh(true)
+		require.NotEqual(t, true, taker.results[shut["id"].(string)]["ok"])
+		h.door.cut(false)
+		require.Equal(t, true, taker.give(shut)["ok"])
+		require.Equal(t, []string{"opened", "closed"}, h.kinds(text["id"]))
+
 		// The COMMIT is done and its answer is lost: what was stored is acknowledged,
 		// once.
 		stored := []func(){
@@ -339,7 +355,7 @@ func TestAShiftWithoutDatabase(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			h.door.set(afterCommit)
 			happens()
-			require.Equal(t, 3+n, h.door.caught())
+			require.Equal(t, 4+n, h.door.caught())
 		}
 		time.Sleep(10 * time.Second)
 		require.Equal(t, 2, h.count(`SELECT count(*) FROM notifications WHERE NOT duplicate`))
