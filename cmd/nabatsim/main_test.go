@@ -226,6 +226,14 @@ func TestCallAndSMS(t *testing.T) {
 	require.Equal(t, 40, a.json.Reports[0].Acknowledged, a.out)
 }
 
+// This telephone answers at once: there is nothing to cancel, and nobody may
+// think that there was.
+func TestACancelThatCameTooLateIsNoSuccess(t *testing.T) {
+	a := call(t, "--lang", "en", "call", "--to", phone(t), "--cancel", "10s", "--hold", "10ms", "--no-sound")
+	require.Equal(t, exitLost, a.code, a.out)
+	require.Contains(t, a.err, "not cancelled: 1 calls were answered sooner")
+}
+
 func TestDuty(t *testing.T) {
 	t.Parallel()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "nabat.incidents.fire", "nabat.replies.fire"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"nabat/simulators/caller"
@@ -64,10 +65,19 @@ func (c callCmd) Run(ctx context.Context, s stage) error {
 	if err := l.Run(ctx); err != nil {
 		return err
 	}
+	var details any
 	if last.Call != "" {
-		return s.report(last, tl.Report())
+		details = last
 	}
-	return s.report(nil, tl.Report())
+	r := tl.Report()
+	if err := s.report(details, r); err != nil {
+		return err
+	}
+	if n := r.Notes[caller.TooLate]; n > 0 && c.CancelShare == 0 { // what was asked for did not happen
+		fmt.Fprintf(s.err, words["too_late"].in(s.Lang)+"\n", n)
+		return errLost
+	}
+	return nil
 }
 
 type smsCmd struct {

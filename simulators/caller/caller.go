@@ -16,8 +16,9 @@ type Plan struct {
 	To   string // number called; empty: 112
 	// Hold is how long the caller stays on the line after the answer.
 	Hold time.Duration
-	// Cancel gives up so long after the first sign of life instead of waiting
-	// for the answer; 0: waits.
+	// Cancel gives up so long after the first sign of life (100 Trying) instead of
+	// waiting for the answer; 0: waits. A call that was answered before goes on as
+	// if it had waited, and says so (Result.TooLate).
 	Cancel time.Duration
 	// Repeats sends the INVITE so many more times at once, as a bad network does.
 	Repeats int
@@ -40,7 +41,8 @@ type Result struct {
 	Ended     time.Duration `json:"endedNs"`
 	Status    int           `json:"status"` // final answer to the INVITE
 	EndedBy   string        `json:"endedBy,omitempty"`
-	Repeats   int           `json:"repeats"` // requests sent again, by timer or on purpose
+	TooLate   bool          `json:"tooLate,omitempty"` // it was answered before it could be cancelled
+	Repeats   int           `json:"repeats"`           // requests sent again, by timer or on purpose
 	Heard     Heard         `json:"heard"`
 	Err       string        `json:"error,omitempty"`
 }
@@ -128,6 +130,7 @@ func (r *ring) run(ctx context.Context, id, tag string, t sipwire.Timers) (err e
 		return fmt.Errorf("refused: %d %s", ok.Status, ok.Reason)
 	}
 	r.res.Answered = time.Since(r.res.StartedAt)
+	r.res.TooLate = r.p.Cancel > 0 && !r.cancelled
 	if err := r.call.Establish(ok); err != nil {
 		return fmt.Errorf("ACK: %w", err)
 	}

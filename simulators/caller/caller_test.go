@@ -247,6 +247,19 @@ func TestCallerGivesUp(t *testing.T) {
 	}
 }
 
+// An engine that answers at once leaves nothing to cancel, and that is told.
+func TestAnsweredBeforeTheCancel(t *testing.T) {
+	t.Parallel()
+	x := &exchange{}
+	addr := startExchange(t, "udp", x)
+	tl := tally.New("calls")
+	l, err := NewLoad(Options{Network: "udp", Peer: addr, Count: 2, Timers: quick, Plan: Plan{Cancel: time.Minute}}, tl)
+	require.NoError(t, err)
+	require.NoError(t, l.Run(t.Context()))
+	require.EqualValues(t, 2, tl.Report().Notes[TooLate])
+	x.count(func() { require.Zero(t, x.cancels) })
+}
+
 // Ctrl-C while it rings withdraws the call, and while people talk hangs it up.
 func TestStoppedCallsAreEnded(t *testing.T) {
 	t.Parallel()

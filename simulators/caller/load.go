@@ -34,6 +34,9 @@ type Options struct {
 	Done      func(Result)
 }
 
+// TooLate is the note of calls that were answered before they could be cancelled.
+const TooLate = "answered before the cancel"
+
 // Load makes many calls.
 type Load struct {
 	o     Options
@@ -135,6 +138,9 @@ func (l *Load) one(ctx context.Context, c *Caller, id, tag string, p Plan) {
 	}
 	if r.EndedBy == ByCancel {
 		l.tally.Note("cancelled", 1)
+	}
+	if r.TooLate {
+		l.tally.Note(TooLate, 1)
 	}
 	switch {
 	case r.Good():
