@@ -43,6 +43,8 @@ func SDP(r Request) ([]byte, *Refusal) {
 		return r.Body, nil
 	case strings.HasPrefix(t, "multipart/") && params["boundary"] != "":
 		return sdpPart(r.Body, params["boundary"]), nil
+	case strings.EqualFold(ParseAddress(r.First("content-disposition")).Params["handling"], "optional"):
+		return nil, nil // RFC 3261 §20.11: ignore it rather than refuse the call
 	}
 	return nil, refuse(415, "Unsupported Media Type", Header{"Accept", "application/sdp, multipart/mixed"})
 }
