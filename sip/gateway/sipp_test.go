@@ -61,13 +61,17 @@ func gathered(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	return 0
 }
 
-func startReal(t *testing.T, house sip.Intake) *realGateway {
+func startReal(t *testing.T, house sip.Intake, change ...func(*Config)) *realGateway {
 	metrics := prometheus.NewRegistry()
 	pool, err := media.New(media.Config{Bind: netip.MustParseAddr("127.0.0.1"), Metrics: metrics})
 	require.NoError(t, err)
 	core, logs := observer.New(zap.DebugLevel)
 	log := zaptest.NewLogger(t, zaptest.WrapOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, core) })))
-	gw, err := New(Config{Intake: house, Media: pool, Run: dispatch.NewRunID(), Log: log, Metrics: metrics})
+	cfg := Config{Intake: house, Media: pool, Run: dispatch.NewRunID(), Log: log, Metrics: metrics}
+	for _, f := range change {
+		f(&cfg)
+	}
+	gw, err := New(cfg)
 	require.NoError(t, err)
 	var lc net.ListenConfig
 	udp, err := lc.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -180,6 +184,28 @@ func TestSippStories(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Within a call: our question in another maker's ears, hold, resume, a refresh,
+// and what we do not do.
+func TestSippWithinACall(t *testing.T) {
+	needSipp(t)
+	t.Parallel()
+	for _, transport := range []string{"u1", "t1"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			house := &fakeHouse{}
+			gw := startReal(t, house, func(c *Config) { c.Silence = 3 * time.Second })
+			target := gw.udp
+			if transport == "t1" {
+				target = gw.tcp
+			}
+			sipp(t, target, "within", "-t", transport)
+			settled(t, gw)
+			require.Equal(t, dispatch.EndCallerHungUp, house.only(t).EndReason)
+			require.InDelta(t, 1, gathered(t, gw.metrics, "nabat_sip_probes_total"), 0)
+		})
 	}
 }
 
