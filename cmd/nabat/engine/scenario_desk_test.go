@@ -3,6 +3,7 @@ package engine_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -152,9 +153,7 @@ func (k *desk) fresh(stale bool) {
 // order makes a command; give sends it, as often as one likes.
 func order(kind string, incident any, more map[string]any) map[string]any {
 	c := map[string]any{"t": "cmd", "id": uuid.NewString(), "kind": kind, "incident": incident}
-	for name, v := range more {
-		c[name] = v
-	}
+	maps.Copy(c, more)
 	return c
 }
 
