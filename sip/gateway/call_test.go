@@ -492,6 +492,10 @@ func TestOneSourceCannotTakeEverything(t *testing.T) {
 			r.phone.send(r.phone.write(refused))
 			require.NotEmpty(t, header(r.phone.wait("SIP/2.0 503", time.Second), "Retry-After"))
 		}
+		time.Sleep(20 * time.Second) // no ACK comes
+		for _, m := range r.phone.drain() {
+			require.NotEqual(t, "c6", header(m, "Call-ID"), "no transaction repeats it")
+		}
 		require.Len(t, house.all(), 6)
 
 		other := r.newPhone("192.0.2.10:5060")
