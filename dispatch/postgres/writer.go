@@ -211,6 +211,7 @@ func (l *loop) serve(ctx context.Context, jobs []*job) {
 func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
+	used := l.conn != nil && !l.conn.Conn().IsClosed()
 	if err := l.connect(ctx); err != nil {
 		return err
 	}
@@ -234,6 +235,11 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	// loop's row tells what became of it.
 	l.release(ctx)
 	if !b.committing {
+		if used && ctx.Err() == nil {
+			// It may have died while it lay idle, and the database be back long since.
+			// Nothing was committed, so nobody need send again: once more on a new one.
+			return l.commit(ctx, jobs)
+		}
 		return err
 	}
 	l.w.unsure.Inc()

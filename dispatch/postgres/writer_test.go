@@ -284,6 +284,30 @@ func TestLostAnswerToCommitIsLookedUp(t *testing.T) {
 	}
 }
 
+// A database that was restarted while nobody had anything to store costs nobody
+// an answer: the connections that died with it are noticed and replaced.
+func TestAConnectionThatDiedIdleCostsNobodyAnAnswer(t *testing.T) {
+	t.Parallel()
+	b := setUp(t)
+	open := func(key string) error {
+		c := call(key)
+		c.Incident = dispatch.NewIncidentID()
+		_, err := b.w.Do(t.Context(), postgres.Unit{Key: key, Contact: &c, Incident: c.Incident, New: true, Decide: dispatch.OpenFromContact(c)})
+		return err
+	}
+	const keys = 16 // for both loops
+	for i := range keys {
+		require.NoError(t, open("before"+strconv.Itoa(i)))
+	}
+	_, err := b.pool.Exec(t.Context(), `
+		SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+		 WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	require.NoError(t, err)
+	for i := range keys {
+		require.NoError(t, open("after"+strconv.Itoa(i)))
+	}
+}
+
 func TestJournalIsAppendOnly(t *testing.T) {
 	t.Parallel()
 	b := setUp(t)
