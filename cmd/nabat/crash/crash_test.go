@@ -193,6 +193,10 @@ func (r *rounds) round(n int, l *life) *life {
 		// While the services are being told.
 		r.expect(l, func() bool { return l.heard.Load() > 0 })
 		r.pause(300 * time.Millisecond)
+	case kind <= 6:
+		// While people give commands.
+		r.expect(l, func() bool { return l.done.Load() > 0 })
+		r.pause(500 * time.Millisecond)
 	default:
 		// From the first acknowledgement on.
 		r.expect(l, func() bool { return l.acks.Load() > 0 })
@@ -220,7 +224,7 @@ func (r *rounds) expect(l *life, ok func() bool) {
 		default:
 			return ok(), nil
 		}
-	}), "life %d: acknowledged %d, records heard %d\n%s", l.n, l.acks.Load(), l.heard.Load(), r.h.tail())
+	}), "life %d: acknowledged %d, records heard %d, commands done %d\n%s", l.n, l.acks.Load(), l.heard.Load(), l.done.Load(), r.h.tail())
 }
 
 // pause lets the engine work for a random while.

@@ -234,6 +234,7 @@ func (d *desk) heard(l *life, r *order, f frame) {
 	d.told = append(d.told, r)
 	switch code {
 	case "":
+		l.done.Add(1)
 		l.acknowledged()
 	case "conflict": // somebody was faster
 	default:

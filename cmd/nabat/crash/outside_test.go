@@ -28,6 +28,7 @@ type life struct {
 	sip   *sipwire.Endpoint
 	acks  atomic.Int64
 	heard atomic.Int64 // records that services read for the first time
+	done  atomic.Int64 // commands of people
 	first chan struct{}
 	parts sync.WaitGroup
 }
@@ -66,7 +67,7 @@ type crew struct {
 }
 
 // accounts is how many panels' accounts each worker goes round.
-const accounts = 40
+const accounts = 15
 
 func newOutside(t *testing.T) *outside {
 	t.Helper()
