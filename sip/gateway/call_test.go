@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -473,85 +471,6 @@ func TestWithoutAPlaceACallRingsUntilOneIsFree(t *testing.T) {
 			ok = r.phone.wait("SIP/2.0 200", time.Second)
 		}
 		require.Equal(t, "c2", header(ok, "Call-ID"))
-	})
-}
-
-// One source that floods us, or hangs, must leave the others their part.
-func TestOneSourceCannotTakeEverything(t *testing.T) {
-	house := &fakeHouse{}
-	bubble(t, house, func(c *Config) { c.Calls, c.Legs = 4, 8 }, func(t *testing.T, r *rig) {
-		for n := range 6 {
-			r.phone.send(r.phone.write(r.phone.invite("c" + strconv.Itoa(n))))
-		}
-		time.Sleep(100 * time.Millisecond)
-		synctest.Wait()
-		require.Len(t, r.gw.places, 3, "the fourth place is somebody else's")
-		r.phone.drain()
-		refused := r.phone.invite("c6")
-		for range 2 { // it comes again, and gets the same answer: nothing is remembered of it
-			r.phone.send(r.phone.write(refused))
-			require.NotEmpty(t, header(r.phone.wait("SIP/2.0 503", time.Second), "Retry-After"))
-		}
-		time.Sleep(20 * time.Second) // no ACK comes
-		for _, m := range r.phone.drain() {
-			require.NotEqual(t, "c6", header(m, "Call-ID"), "no transaction repeats it")
-		}
-		require.Len(t, house.all(), 6)
-
-		other := r.newPhone("192.0.2.10:5060")
-		defer other.close()
-		tag := other.call("other")
-		other.send(other.write(req{method: "BYE", callID: "other", cseq: 2, toTag: tag}))
-		other.wait("SIP/2.0 200", time.Second)
-		time.Sleep(time.Second)
-		require.Len(t, r.gw.places, 3)
-		r.gw.table.mu.Lock()
-		defer r.gw.table.mu.Unlock()
-		require.Len(t, r.gw.table.origins, 1)
-	})
-	// A source that the configuration names may take all.
-	bubble(t, &fakeHouse{}, func(c *Config) {
-		c.Calls, c.Peers = 4, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-	}, func(t *testing.T, r *rig) {
-		for n := range 6 {
-			r.phone.send(r.phone.write(r.phone.invite("c" + strconv.Itoa(n))))
-		}
-		time.Sleep(100 * time.Millisecond)
-		synctest.Wait()
-		require.Len(t, r.gw.places, 4)
-	})
-}
-
-func TestByeAfterTheEnd(t *testing.T) {
-	house := &fakeHouse{failFact: func(p dispatch.Progress, try int) error {
-		if p.State == dispatch.ContactEnded && try < 12 {
-			return errors.New("the database is away") // so that the ended call stays for a while
-		}
-		return nil
-	}}
-	bubble(t, house, nil, func(t *testing.T, r *rig) {
-		tag := r.phone.call("c1")
-		bye := req{method: "BYE", callID: "c1", cseq: 2, toTag: tag}
-		r.phone.send(r.phone.write(bye))
-		r.phone.wait("SIP/2.0 200", time.Second)
-		r.phone.send(r.phone.write(bye)) // our answer was lost
-		r.phone.wait("SIP/2.0 200", time.Second)
-		bye.branch = "z9hG4bK-by-another-way"
-		r.phone.send(r.phone.write(bye))
-		r.phone.wait("SIP/2.0 200", time.Second)
-		require.Equal(t, 1, r.gw.Live())
-		for n, m := range []string{"BYE", "OPTIONS", "INFO"} { // new requests of a dialog that is over
-			r.phone.send(r.phone.write(req{method: m, callID: "c1", cseq: 3 + n, toTag: tag}))
-			require.Contains(t, header(r.phone.wait("SIP/2.0 481", time.Second), "CSeq"), m)
-		}
-		// Both hang up at once: either is answered.
-		tag = r.phone.call("c2")
-		synctest.Wait()
-		require.NoError(t, r.gw.HangUp(t.Context(), house.all()[1].ID, "operator:ivanova", "test"))
-		ours := r.phone.wait("BYE", time.Second)
-		r.phone.send(r.phone.write(req{method: "BYE", callID: "c2", cseq: 2, toTag: tag}))
-		r.phone.wait("SIP/2.0 200", time.Second)
-		r.phone.okTo(ours)
 	})
 }
 
