@@ -30,6 +30,7 @@ type OpenCard struct {
 	Account    string
 	Class      Class
 	LastSignal time.Time
+	Draft      bool // nobody has made anything of it yet
 }
 
 // cards knows which card takes a further signal. The card itself decides whether
@@ -63,7 +64,7 @@ func (c *cards) next(k siteKey, at time.Time, opens bool) turn {
 	if s != nil && s.opening != nil {
 		return turn{wait: s.opening}
 	}
-	if s != nil && (!opens || at.Sub(s.last) <= JoinWithin) {
+	if s != nil && (!opens || k == everybody || at.Sub(s.last) <= JoinWithin) {
 		return turn{incident: s.incident}
 	}
 	if !opens {
@@ -97,6 +98,16 @@ func (c *cards) opened(k siteKey, id dispatch.IncidentID) {
 	if s := c.open[k]; s != nil && s.incident == id && s.opening != nil {
 		close(s.opening)
 		s.opening = nil
+	}
+}
+
+// forgo ends the making of a card that is not to be made after all.
+func (c *cards) forgo(k siteKey, id dispatch.IncidentID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.open[k]; s != nil && s.incident == id && s.opening != nil {
+		close(s.opening)
+		delete(c.open, k)
 	}
 }
 

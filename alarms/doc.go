@@ -25,6 +25,12 @@
 //   - The alarms of Opens open a card by themselves, in the same transaction as
 //     their row. Nothing urgent waits for a person (promise P3), except that an
 //     account nobody registered gets a draft, which is never routed by itself.
+//   - At most MaxStrangers such drafts are open at once. Beyond that the urgent
+//     alarms of unknown accounts are stored and acknowledged all the same, and
+//     gather in one draft: its description counts them, its journal and its
+//     notifications name each. It is never routed by itself either; once a person
+//     has made something of it, the next strangers open another. Registered
+//     panels are never affected.
 //   - A further alarm of the same facility and class within JoinWithin of the
 //     card's last signal goes to that card as long as it is open; a restore is
 //     noted on it and never closes it.

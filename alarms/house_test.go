@@ -30,6 +30,7 @@ type memStore struct {
 	order []dispatch.IncidentID
 	seen  map[dispatch.PanelID]time.Time
 	saves int
+	asked int
 
 	// fail is asked before each commit. errLost commits and reports a failure all
 	// the same: the answer to the commit was lost.
@@ -145,14 +146,24 @@ func (s *memStore) OpenCards(context.Context) ([]alarms.OpenCard, error) {
 			continue
 		}
 		o := alarms.OpenCard{Incident: id, Facility: c.Facility, Class: alarms.Class(c.Class), LastSignal: c.LastSignalAt}
+		o.Draft = c.State == dispatch.Draft
 		for _, n := range s.rows {
-			if n.Incident == id {
+			if n.Incident == id && c.Class != "" { // the draft for all was opened by the system
 				o.Account = n.Account
 			}
 		}
 		out = append(out, o)
 	}
 	return out, nil
+}
+
+func (s *memStore) Drafts(_ context.Context, ids []dispatch.IncidentID) ([]dispatch.IncidentID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return slices.DeleteFunc(slices.Clone(ids), func(id dispatch.IncidentID) bool {
+		return s.cards[id] == nil || s.cards[id].State != dispatch.Draft
+	}), nil
 }
 
 // setFail changes what commits meet from now on.

@@ -83,6 +83,7 @@ const (
 	whyJoined     = "новый сигнал того же объекта и класса: добавлен в открытую карточку / further signal of the same facility and class: joined the open card"
 	whyNoted      = "отмечено в открытой карточке, она не закрывается / noted on the open card, which stays open"
 	whyDraft      = "неизвестный объект: черновик ждёт оператора, сам не отправляется / unknown facility: a draft waits for an operator and is never routed by itself"
+	whyGathered   = "неизвестных объектов много: добавлено в общий черновик, сам он не отправляется / many unknown facilities: gathered in one draft, never routed by itself"
 	whyStranger   = "неизвестный объект: сохранено для разбора / unknown facility: kept for adoption"
 	whyMismatch   = "счета конверта и данных различаются: объект считается неизвестным / envelope and data name different accounts: treated as an unknown facility"
 	whyClockWrong = "; часы прибора неверны / panel clock wrong"

@@ -42,6 +42,8 @@ type Store interface {
 	Save(ctx context.Context, c Change) error
 	// IncidentOf tells which card a stored notification is on; zero for none.
 	IncidentOf(ctx context.Context, id dispatch.NotificationID, receivedAt time.Time) (dispatch.IncidentID, error)
+	// Drafts tells which of some cards are drafts still.
+	Drafts(ctx context.Context, ids []dispatch.IncidentID) ([]dispatch.IncidentID, error)
 	// SaveSeen notes when panels were last heard.
 	SaveSeen(ctx context.Context, at map[dispatch.PanelID]time.Time) error
 }
@@ -64,6 +66,7 @@ type Receiver struct {
 	metrics  *metrics
 	window   *window
 	cards    *cards
+	crowd    crowd
 	seen     seen
 	loaded   atomic.Bool
 }
@@ -74,6 +77,7 @@ func NewReceiver(store Store, registry *Registry, router dispatch.Router, log *z
 		store: store, registry: registry, router: router, log: log.Named("alarms"),
 		window: newWindow(), cards: &cards{open: map[siteKey]*slot{}},
 	}
+	r.crowd.open = map[dispatch.IncidentID]bool{}
 	r.seen.at = map[dispatch.PanelID]time.Time{}
 	r.metrics = newMetrics(reg, func() float64 { return float64(r.window.early()) })
 	return r
@@ -95,6 +99,9 @@ func (r *Receiver) Load(ctx context.Context, from Memory, now time.Time) error {
 	}
 	for _, o := range open {
 		r.cards.restore(o)
+		if o.Draft && o.Facility.IsZero() && o.Account != "" {
+			r.crowd.restore(o.Incident)
+		}
 	}
 	r.loaded.Store(true)
 	r.log.Info("receiver ready", zap.Int("panels", r.registry.Len()), zap.Int("repeat_keys", len(originals)), zap.Int("open_cards", len(open)))

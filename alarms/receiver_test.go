@@ -258,7 +258,8 @@ func TestUnknownAccounts(t *testing.T) {
 	require.Equal(t, dispatch.Draft, c.State)
 	require.True(t, c.UnknownFacility)
 	require.Empty(t, c.Assignments)
-	require.Contains(t, c.Description, "Неизвестный объект, счёт 7777")
+	require.Contains(t, c.Description, "Неизвестный объект: ")
+	require.NotContains(t, c.Description, "7777", "the description goes to services")
 	require.Contains(t, h.last().Why, "неизвестный объект")
 	h.after(2 * time.Minute)
 	h.send(`"ADM-CID"0001L0#7777[#7777|1110 01 008]`)
@@ -532,6 +533,10 @@ type nullStore struct{}
 
 func (nullStore) Save(context.Context, alarms.Change) error                      { return nil }
 func (nullStore) SaveSeen(context.Context, map[dispatch.PanelID]time.Time) error { return nil }
+
+func (nullStore) Drafts(context.Context, []dispatch.IncidentID) ([]dispatch.IncidentID, error) {
+	return nil, nil
+}
 
 func (nullStore) IncidentOf(context.Context, dispatch.NotificationID, time.Time) (dispatch.IncidentID, error) {
 	return dispatch.IncidentID{}, nil

@@ -238,11 +238,16 @@ func (t *take) signal(ctx context.Context, n Notification, c *claim, opens bool)
 		case next.incident.IsZero():
 			t.plain(n, c)
 			return nil
+		case next.opens && t.panel == nil && k != everybody && !t.r.room(ctx, next.incident, n.ReceivedAt):
+			t.r.cards.forgo(k, next.incident)
+			k = everybody
+			continue
 		}
 		n.Incident = next.incident
-		err := t.saveSignal(ctx, &n, next.opens)
+		err := t.saveSignal(ctx, &n, next.opens, k == everybody)
 		if next.opens {
 			t.r.cards.opened(k, next.incident)
+			t.r.crowd.saved(next.incident)
 		}
 		switch {
 		case err == nil:
@@ -264,9 +269,15 @@ func (t *take) signal(ctx context.Context, n Notification, c *claim, opens bool)
 	return errors.New("no card takes the signal")
 }
 
-func (t *take) saveSignal(ctx context.Context, n *Notification, opens bool) error {
+func (t *take) saveSignal(ctx context.Context, n *Notification, opens, gathers bool) error {
 	ch := Change{Key: t.key(), Incident: n.Incident, New: opens}
 	switch {
+	case gathers:
+		n.Why = t.why(whyGathered)
+		ch.Key, ch.Decide = "", dispatch.GatherStranger(n.signal())
+		if opens {
+			ch.Decide = dispatch.OpenForStrangers(n.signal())
+		}
 	case opens:
 		typ, _ := Opens(n.Class, n.Condition)
 		var site dispatch.Site
@@ -287,7 +298,13 @@ func (t *take) saveSignal(ctx context.Context, n *Notification, opens bool) erro
 	}
 	ch.Rows = []Notification{*n}
 	err := t.r.store.Save(ctx, ch)
-	if err == nil && opens {
+	if err == nil && gathers {
+		t.r.metrics.gathered.Inc()
+	}
+	if err == nil && opens && gathers {
+		t.r.log.Warn("too many unknown facilities have drafts: further ones gather in one",
+			zap.Int("drafts", MaxStrangers), zap.Stringer("incident", n.Incident))
+	} else if err == nil && opens {
 		t.r.log.Info("alarm opened a card", zap.String("account", n.Account), zap.String("class", string(n.Class)),
 			zap.Stringer("incident", n.Incident), zap.Bool("known", t.panel != nil))
 	}
@@ -321,7 +338,8 @@ func (t *take) describe(n *Notification) string {
 		text += ", раздел " + n.Area
 	}
 	if t.panel == nil {
-		text = "Неизвестный объект, счёт " + n.Account + ": " + text
+		// Not the account: the description goes to services, the journal does not.
+		text = "Неизвестный объект: " + text
 	}
 	return text
 }

@@ -91,6 +91,15 @@ func (s *Store) IncidentOf(ctx context.Context, id dispatch.NotificationID, rece
 	return *incident, nil
 }
 
+// Drafts tells which of some cards are drafts still.
+func (s *Store) Drafts(ctx context.Context, ids []dispatch.IncidentID) ([]dispatch.IncidentID, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id FROM incidents WHERE id = ANY($1) AND state = 'draft'`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("ask for drafts: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[dispatch.IncidentID])
+}
+
 // SaveSeen moves «last seen» forwards, all panels in one statement.
 func (s *Store) SaveSeen(ctx context.Context, at map[dispatch.PanelID]time.Time) error {
 	ids, times := make([]dispatch.PanelID, 0, len(at)), make([]time.Time, 0, len(at))
@@ -147,7 +156,7 @@ func (s *Store) Originals(ctx context.Context, since time.Time) ([]alarms.Notifi
 // names.
 func (s *Store) OpenCards(ctx context.Context) ([]alarms.OpenCard, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT i.id, i.facility_id, i.class, COALESCE(i.last_signal_at, i.opened_at),
+		SELECT i.id, i.facility_id, i.class, i.state = 'draft', COALESCE(i.last_signal_at, i.opened_at),
 		       COALESCE((SELECT substr(e.actor, 7) FROM events e
 		                  WHERE e.incident_id = i.id AND e.version = 1 AND e.actor LIKE 'panel:%'), '')
 		  FROM incidents i
@@ -158,7 +167,7 @@ func (s *Store) OpenCards(ctx context.Context) ([]alarms.OpenCard, error) {
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (alarms.OpenCard, error) {
 		var c alarms.OpenCard
 		var facility *dispatch.FacilityID
-		err := r.Scan(&c.Incident, &facility, &c.Class, &c.LastSignal, &c.Account)
+		err := r.Scan(&c.Incident, &facility, &c.Class, &c.Draft, &c.LastSignal, &c.Account)
 		c.LastSignal = c.LastSignal.UTC()
 		if facility != nil {
 			c.Facility = *facility

@@ -209,3 +209,23 @@ func TestUpsertKeepsIdsAndTakesNewValues(t *testing.T) {
 	require.Error(t, h.store.Upsert(t.Context(), bad, time.Now()))
 	require.Equal(t, 4, one[int](h, `SELECT count(*) FROM facilities WHERE name <> 'never'`), "all or nothing")
 }
+
+// Strangers beyond the bound gather in one draft, which a restart finds again.
+func TestStrangersGatherOverARestart(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for n := range alarms.MaxStrangers + 5 {
+		if n == alarms.MaxStrangers+2 {
+			h.restart()
+		}
+		require.Equal(t, alarms.Stored, h.send(fmt.Sprintf("F%05d", n), "1110 01 007"))
+	}
+	require.Equal(t, alarms.MaxStrangers+1, one[int](h, `SELECT count(*) FROM incidents WHERE state = 'draft'`))
+	require.Equal(t, 5, one[int](h, `SELECT count(*) FROM notifications n JOIN incidents i ON i.id = n.incident_id WHERE i.class = ''`))
+	require.Contains(t, one[string](h, `SELECT description FROM incidents WHERE class = ''`), "ещё 5 ")
+	id := one[dispatch.IncidentID](h, `UPDATE incidents SET state = 'cancelled', closed_at = now() WHERE class = 'fire' AND id =
+		(SELECT id FROM incidents WHERE class = 'fire' ORDER BY opened_at, id LIMIT 1) RETURNING id`)
+	drafts, err := h.store.Drafts(t.Context(), []dispatch.IncidentID{id, one[dispatch.IncidentID](h, `SELECT id FROM incidents WHERE class = ''`)})
+	require.NoError(t, err)
+	require.Len(t, drafts, 1)
+}
