@@ -115,7 +115,7 @@ func contactIDEvent(e contactid.Event) Event {
 		ev.Title = classTitles[ClassUnknown].ru
 		return ev
 	}
-	ev.Class, ev.Condition, ev.Title = Class(entry.Class), Condition(cond), entry.RU
+	ev.Class, ev.Condition, ev.Title = Class(entry.Class), Condition(cond), endings[Condition(cond)]+entry.RU
 	if entry.User {
 		ev.Zone, ev.User = "", e.Number
 	}

@@ -72,6 +72,15 @@ var conditionTitles = map[Condition]title{
 	UnknownCond:    {"смысл неизвестен", "meaning unknown"},
 }
 
+// endings stand before a Contact ID code's title, which names the beginning of
+// what it is about: the end of a fire must not be read as a fire.
+var endings = map[Condition]string{
+	Restore:      "Восстановление: ",
+	StillPresent: "Всё ещё есть: ",
+	Unbypass:     "Отменено: ",
+	TestEnd:      "Окончание: ",
+}
+
 // Title names a class in Russian and English.
 func (c Class) Title() (ru, en string) { return classTitles[c].ru, classTitles[c].en }
 

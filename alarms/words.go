@@ -94,18 +94,7 @@ func Opens(class Class, cond Condition) (dispatch.Type, bool) {
 	if cond != Alarm && cond != Verified {
 		return "", false
 	}
-	t, ok := cardTypes[cardClass(class)]
-	return t, ok
-}
-
-var cardTypes = map[Class]dispatch.Type{
-	ClassFire:      dispatch.TypeFire,
-	ClassPanic:     dispatch.TypePanic,
-	ClassDuress:    dispatch.TypePanic,
-	ClassGas:       dispatch.TypeGas,
-	ClassCO:        dispatch.TypeGas,
-	ClassMedical:   dispatch.TypeMedical,
-	ClassIntrusion: dispatch.TypeIntrusion,
+	return dispatch.AlarmType(string(cardClass(class)))
 }
 
 // cardClass is the class under which a card gathers its signals.
@@ -119,7 +108,7 @@ func cardClass(c Class) Class {
 // noted tells whether a notification belongs on a card that is open already,
 // without ever opening one: the end of what opened it, or that it is still so.
 func noted(class Class, cond Condition) bool {
-	if _, has := cardTypes[cardClass(class)]; !has {
+	if _, has := dispatch.AlarmType(string(cardClass(class))); !has {
 		return false
 	}
 	return cond == Restore || cond == StillPresent || cond == Cancel

@@ -1,6 +1,7 @@
 package alarms_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,4 +51,23 @@ func TestUrgentClassesOpenCards(t *testing.T) {
 	require.True(t, ok)
 	_, ok = alarms.Opens(alarms.ClassFirePrealarm, alarms.Alarm)
 	require.False(t, ok)
+}
+
+// The end of an alarm must not read like its beginning.
+func TestTheEndHasATitleOfItsOwn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, c := range []struct{ event, title string }{
+		{"1110 01 007", "Пожар"},
+		{"3110 01 007", "Восстановление: "},
+		{"6110 01 007", "Всё ещё есть: "},
+		{"1301 00 000", ""},
+		{"3301 00 000", "Восстановление: "},
+		{"3521 00 001", "Отменено: "},
+		{"1401 00 001", "Снятие или постановка пользователем"},
+	} {
+		require.Equal(t, alarms.Stored, h.cid(c.event))
+		require.Contains(t, h.last().Text, c.title, c.event)
+		require.Equal(t, c.event[0] == '1', !strings.Contains(h.last().Text, ": "), "%s: %s", c.event, h.last().Text)
+	}
 }

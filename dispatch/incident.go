@@ -93,10 +93,17 @@ func (c Card) Assignment(s Service) (Assignment, bool) {
 	return c.Assignments[i], true
 }
 
-// Facts are what the rules may know of this card.
+// Facts are what the rules may know of this card. The alarm's class is a fact
+// while the card has the type that the class gave it; it may then say more (a gas
+// alarm that is carbon monoxide). Once a person has given the card another type,
+// that type decides, and the class is only history.
 func (c Card) Facts() Facts {
+	class := c.Class
+	if own, known := AlarmType(class); known && c.Type != "" && c.Type != own {
+		class = ""
+	}
 	return Facts{
-		Origin: c.Origin, Type: c.Type, Class: c.Class, Category: c.FacilityCategory,
+		Origin: c.Origin, Type: c.Type, Class: class, Category: c.FacilityCategory,
 		District: c.District, KnownFacility: !c.Facility.IsZero(),
 	}
 }

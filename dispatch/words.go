@@ -38,6 +38,25 @@ const (
 	TypeOther          Type = "other"
 )
 
+// alarmTypes is what an alarm of a class gives its card, by the classes of package
+// alarms that open one.
+var alarmTypes = map[string]Type{
+	"fire":      TypeFire,
+	"panic":     TypePanic,
+	"duress":    TypePanic,
+	"gas":       TypeGas,
+	"co":        TypeGas,
+	"medical":   TypeMedical,
+	"intrusion": TypeIntrusion,
+}
+
+// AlarmType is the type that an alarm of a class gives its card; false for a
+// class that opens none.
+func AlarmType(class string) (Type, bool) {
+	t, ok := alarmTypes[class]
+	return t, ok
+}
+
 // TypeName is one line of the classifier.
 type TypeName struct {
 	Type Type   `json:"type"`

@@ -14,6 +14,14 @@
 // A fact that is not known is a CEL unknown, never a zero: a condition that
 // hangs on it does not match, and Explain says on which fact it hangs.
 //
+// An alarm's class and a person's type may differ. A card that an alarm opened by
+// itself goes by both, which then agree: type is what the class gave. When an
+// operator sends the form with another type, the type alone decides: class is not
+// a fact of that card any more (dispatch.Card.Facts). When the form is sent with
+// the type unchanged, class stays, because it may say more than the type: carbon
+// monoxide is of type gas and calls the medical service besides. Services that
+// have the card already keep it whatever the new type is.
+//
 // Decide is pure, has no bound to wait for and may be called from anywhere.
 // Holder is the swappable ruleset that the house asks.
 //

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -44,6 +45,7 @@ func (r *reader) parse(body []byte) (root ast.Node, ok bool) {
 		r.add(place{1, 1}, "longer than %d bytes", maxRuleset)
 		return nil, false
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // some editors put it there
 	for line := range strings.SplitSeq(string(body), "\n") {
 		r.lines = append(r.lines, []rune(line))
 	}
