@@ -20,7 +20,9 @@
 // the loop's row of table writers, and after reconnecting that row says whether
 // the batch is there. If that cannot be learned in time the callers get
 // dispatch.ErrBusy, do not answer their peers, and the peers' repeats are
-// recognised by their keys.
+// recognised by their keys. A batch whose connection turns out to be dead before
+// COMMIT was sent runs once more on a new one: after a restart of the database
+// nobody is refused because a loop had lain idle.
 //
 // Full? Do waits for room until its context ends and then returns
 // dispatch.ErrBusy: panels are not acknowledged and repeat, a SIP leg keeps
