@@ -11,6 +11,9 @@ import (
 const (
 	JournalTopic    = "nabat.journal"
 	DeadLetterTopic = "nabat.deadletter"
+	// NotificationsTopic is made at start, so that access rules and readers can be
+	// set up for it; nothing is published to it yet.
+	NotificationsTopic = "nabat.notifications"
 
 	incidentsPrefix = "nabat.incidents."
 	repliesPrefix   = "nabat.replies."

@@ -60,7 +60,7 @@ func (c *Cluster) client(more ...kgo.Opt) (*kgo.Client, error) {
 		kgo.RetryBackoffFn(backoff),
 		// Trouble is counted and told once by package routing; the client's own
 		// lines, one for each try, are for a debugger.
-		kgo.WithLogger(kzap.New(c.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)))),
+		kgo.WithLogger(clientLog{kzap.New(c.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)))}),
 	}
 	cl, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
@@ -68,6 +68,19 @@ func (c *Cluster) client(more ...kgo.Opt) (*kgo.Client, error) {
 	}
 	return cl, nil
 }
+
+// clientLog keeps back what polling tells as well: that the group's session was
+// lost. At every normal stop it is lost, and an error in the log would be a lie.
+type clientLog struct{ *kzap.Logger }
+
+// Log is kgo.Logger's.
+func (l clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	if msg != groupLost {
+		l.Logger.Log(level, msg, keyvals...)
+	}
+}
+
+const groupLost = "group manage loop errored"
 
 const dialTimeout = 5 * time.Second
 

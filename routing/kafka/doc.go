@@ -10,6 +10,7 @@
 //	nabat.incidents.<service>  12          the engine; key = incident id
 //	nabat.replies.<service>    12          the service; key = incident id
 //	nabat.journal              12          the engine; key = incident id
+//	nabat.notifications        12          nobody yet; key = account
 //	nabat.deadletter           3           the engine; records up to 4 MiB
 //
 // Partitions are fixed, because a key's partition, and with it the order within

@@ -37,6 +37,7 @@ func Topics(services []dispatch.Service) []Topic {
 	}
 	return append(out,
 		Topic{Name: routing.JournalTopic, Partitions: Partitions},
+		Topic{Name: routing.NotificationsTopic, Partitions: Partitions},
 		Topic{Name: routing.DeadLetterTopic, Partitions: DeadLetterPartitions, MaxBytes: maxRecord})
 }
 
