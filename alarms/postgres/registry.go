@@ -88,6 +88,10 @@ func (s *Store) Upsert(ctx context.Context, panels []alarms.Panel, now time.Time
 
 // stage copies rows into a table that lives as long as the transaction.
 func stage(ctx context.Context, tx pgx.Tx, name, columns string, names []string, rows [][]any) error {
+	// An import of several tables stages one of the kind after another.
+	if _, err := tx.Exec(ctx, `DROP TABLE IF EXISTS pg_temp.`+name); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `CREATE TEMP TABLE `+name+` (`+columns+`) ON COMMIT DROP`); err != nil {
 		return err
 	}
@@ -170,19 +174,27 @@ func replaceZones(ctx context.Context, tx pgx.Tx, panels []alarms.Panel) error {
 			})
 		}
 	}
-	err := stage(ctx, tx, "new_zones", `id uuid, account text, area text, number text, kind text, place text`,
-		[]string{"id", "account", "area", "number", "kind", "place"}, rows)
-	if err != nil {
+	if err := stageZones(ctx, tx, rows); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	_, err := tx.Exec(ctx, `
 		DELETE FROM zones z USING panels p, new_panels n
 		 WHERE p.account = n.account AND z.panel_id = p.id
 		   AND NOT EXISTS (SELECT 1 FROM new_zones w WHERE w.account = p.account AND w.area = z.area AND w.number = z.number)`)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	return upsertZones(ctx, tx)
+}
+
+func stageZones(ctx context.Context, tx pgx.Tx, rows [][]any) error {
+	return stage(ctx, tx, "new_zones", `id uuid, account text, area text, number text, kind text, place text`,
+		[]string{"id", "account", "area", "number", "kind", "place"}, rows)
+}
+
+// upsertZones puts the staged zones in.
+func upsertZones(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `
 		INSERT INTO zones (id, panel_id, area, number, kind, place)
 		SELECT n.id, p.id, n.area, n.number, n.kind, n.place
 		  FROM new_zones n JOIN panels p ON p.account = n.account

@@ -24,14 +24,28 @@ type Facility struct {
 type Account struct {
 	Account, Facility, Protocol string
 	Heartbeat                   int // seconds
-	Line                        int // in the file, for mistakes that only the database can find
+	At                          Place
 }
 
-// Table is a table without mistakes: one of the two.
+// Zone is a row of a table of zones: one detector loop of a panel.
+type Zone struct {
+	Account, Area, Number, Kind, Place string
+	At                                 Place
+}
+
+// Place is where the name of another table's row stands in the file, for mistakes
+// that only the database can find. The zero Place is none.
+type Place struct{ Line, Column int }
+
+// Table is a table without mistakes: one of the three.
 type Table struct {
 	Facilities []Facility
 	Accounts   []Account
+	Zones      []Zone
 }
+
+// Len is the number of rows.
+func (t Table) Len() int { return len(t.Facilities) + len(t.Accounts) + len(t.Zones) }
 
 // Fault is one mistake. Line and Column count from 1, columns in octets.
 type Fault struct {
@@ -58,11 +72,17 @@ func (e *FaultsError) Error() string {
 // maxFaults bounds the list: a table in the wrong encoding has one in each line.
 const maxFaults = 1000
 
-// Columns of the two tables, in the order in which Write puts them.
+// Columns of the three tables, in the order in which Write puts them.
 var (
 	FacilityColumns = []string{"facility_id", "name", "category", "address", "district", "lat", "lon", "phone"}
 	AccountColumns  = []string{"account", "facility_id", "protocol", "heartbeat_s"}
+	ZoneColumns     = []string{"account", "area", "zone", "kind", "place"}
 )
+
+// kinds are the classes of package alarms that a detector can be for.
+var kinds = []string{
+	"fire", "panic", "duress", "intrusion", "tamper", "gas", "co", "medical", "water", "temperature", "technical", "power",
+}
 
 var categories = []string{"education", "health", "social", "other"}
 
@@ -137,7 +157,10 @@ func (p *parser) header() error {
 		p.columns[i] = strings.ToLower(strings.TrimSpace(c))
 	}
 	known, needed := FacilityColumns, []string{"facility_id", "name", "category", "address"}
-	if slices.Contains(p.columns, "account") {
+	switch {
+	case slices.Contains(p.columns, "zone"):
+		known, needed = ZoneColumns, []string{"account", "zone", "kind"}
+	case slices.Contains(p.columns, "account"):
 		known, needed = AccountColumns, []string{"account", "facility_id"}
 	}
 	for i, c := range p.columns {
@@ -184,9 +207,12 @@ func (p *parser) row(row []string) {
 			p.fault(i, "holds a zero octet")
 		}
 	}
-	if p.at("account") >= 0 {
+	switch {
+	case p.at("zone") >= 0:
+		p.zone(row)
+	case p.at("account") >= 0:
 		p.account(row)
-	} else {
+	default:
 		p.facility(row)
 	}
 }
@@ -248,15 +274,10 @@ func (p *parser) degrees(row []string, column string, most float64) *float64 {
 }
 
 func (p *parser) account(row []string) {
-	line, _ := p.csv.FieldPos(0)
 	a := Account{
-		Account: strings.ToUpper(p.must(row, "account")), Facility: p.must(row, "facility_id"),
-		Protocol: p.text(row, "protocol"), Line: line,
+		Account: p.number(row), Facility: p.must(row, "facility_id"), Protocol: p.text(row, "protocol"), At: p.place("facility_id"),
 	}
 	p.once(a.Account, "account")
-	if a.Account != "" && !hexDigits(a.Account) {
-		p.fault(p.at("account"), "account %q is not 3 to 16 hexadecimal digits", a.Account)
-	}
 	if v := p.text(row, "heartbeat_s"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 0 || n > 40*24*3600 {
@@ -265,6 +286,42 @@ func (p *parser) account(row []string) {
 		a.Heartbeat = n
 	}
 	p.table.Accounts = append(p.table.Accounts, a)
+}
+
+// place is where a column's value stands.
+func (p *parser) place(column string) Place {
+	line, at := p.csv.FieldPos(p.at(column))
+	return Place{line, at}
+}
+
+// number is the account's column.
+func (p *parser) number(row []string) string {
+	a := strings.ToUpper(p.must(row, "account"))
+	if a != "" && !hexDigits(a) {
+		p.fault(p.at("account"), "account %q is not 3 to 16 hexadecimal digits", a)
+	}
+	return a
+}
+
+func (p *parser) zone(row []string) {
+	z := Zone{
+		Account: p.number(row), Area: p.text(row, "area"), Number: p.must(row, "zone"), Kind: p.must(row, "kind"),
+		Place: p.text(row, "place"), At: p.place("account"),
+	}
+	for column, v := range map[string]string{"area": z.Area, "zone": z.Number} {
+		if strings.Trim(v, "0123456789") != "" || len(v) > 4 {
+			p.fault(p.at(column), "%s %q is not up to 4 digits", column, v)
+		}
+	}
+	if z.Kind != "" && !slices.Contains(kinds, z.Kind) {
+		p.fault(p.at("kind"), "kind %q is not one of %s", z.Kind, strings.Join(kinds, ", "))
+	}
+	if z.Number != "" {
+		// As panels are asked for their zones: leading zeros make no difference.
+		key := z.Account + "/" + strings.TrimLeft(z.Area, "0") + "/" + strings.TrimLeft(z.Number, "0")
+		p.once(key, "zone")
+	}
+	p.table.Zones = append(p.table.Zones, z)
 }
 
 func hexDigits(s string) bool {
@@ -295,6 +352,16 @@ func WriteAccounts(w io.Writer, as []Account) error {
 	rows := [][]string{AccountColumns}
 	for _, a := range as {
 		rows = append(rows, []string{a.Account, a.Facility, a.Protocol, strconv.Itoa(a.Heartbeat)})
+	}
+	return out.WriteAll(rows)
+}
+
+// WriteZones writes what Read reads.
+func WriteZones(w io.Writer, zs []Zone) error {
+	out := csv.NewWriter(w)
+	rows := [][]string{ZoneColumns}
+	for _, z := range zs {
+		rows = append(rows, []string{z.Account, z.Area, z.Number, z.Kind, z.Place})
 	}
 	return out.WriteAll(rows)
 }

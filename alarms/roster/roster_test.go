@@ -30,7 +30,7 @@ func TestAccountsInAnyOrderWithSemicolons(t *testing.T) {
 	t.Parallel()
 	got, err := roster.Read(strings.NewReader("Facility_ID; account\nS1;ab12\n"))
 	require.NoError(t, err)
-	require.Equal(t, []roster.Account{{Account: "AB12", Facility: "S1", Line: 2}}, got.Accounts)
+	require.Equal(t, []roster.Account{{Account: "AB12", Facility: "S1", At: roster.Place{Line: 2, Column: 1}}}, got.Accounts)
 }
 
 func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
@@ -50,8 +50,13 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		"short row":     {"account,facility_id\nAB12\n", []string{"2:1: 1 fields, the header has 2"}},
 		"bad account":   {"account,facility_id\nXYZ1,S1\nAB,S1\n", []string{"2:1: account", "3:1: account"}},
 		"bad heartbeat": {"account,facility_id,heartbeat_s\nAB12,S1,-5\n", []string{"2:9: heartbeat_s"}},
-		"not UTF-8":     {"account,facility_id\nAB12,\xcf\xee\xe6\n", []string{"2:6: is not UTF-8"}},
-		"lone quote":    {"account,facility_id\nAB\"12,S1\n", []string{"2:3: "}},
+		"bad zones": {"account,area,zone,kind,place\nAB12,1,007,fire,x\nAB12,01,7,fire,y\nXX,a,12345,smoke,\nAB12,1,,fire,\n", []string{
+			`3:9: zone "AB12/1/7" stands in line 2 already`, "4:1: account", `4:4: area "a"`, `4:6: zone "12345"`,
+			`4:12: kind "smoke" is not one of fire,`, "5:8: zone must not be empty",
+		}},
+		"zones without a kind": {"account,zone\n", []string{`1:1: column "kind" is missing`}},
+		"not UTF-8":            {"account,facility_id\nAB12,\xcf\xee\xe6\n", []string{"2:6: is not UTF-8"}},
+		"lone quote":           {"account,facility_id\nAB\"12,S1\n", []string{"2:3: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -98,6 +103,7 @@ func TestExportIsWhatImportReads(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("facility_id,name,category,address\nS1,a,social,b\n")
 	f.Add("account;facility_id\nAB12;S1\n")
+	f.Add("\ufeffaccount,area,zone,kind,place\nAB12,1,7,fire,x\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		table, err := roster.Read(strings.NewReader(s))
 		if err != nil {
@@ -105,6 +111,13 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		var out bytes.Buffer
+		if table.Zones != nil {
+			require.NoError(t, roster.WriteZones(&out, table.Zones))
+			again, err := roster.Read(&out)
+			require.NoError(t, err)
+			require.Len(t, again.Zones, len(table.Zones))
+			return
+		}
 		if table.Accounts != nil {
 			require.NoError(t, roster.WriteAccounts(&out, table.Accounts))
 			again, err := roster.Read(&out)

@@ -23,7 +23,7 @@ type facilityImportCmd struct {
 	Files  []string `arg:"" type:"existingfile" help:"${flag_tables}"`
 }
 
-// Run imports each file as a whole; the first with a mistake ends the command.
+// Run imports all the files or, if one has a mistake, none.
 func (c facilityImportCmd) Run(ctx context.Context, t terminal) error {
 	tables := make([]roster.Table, len(c.Files))
 	for i, name := range c.Files {
@@ -34,15 +34,15 @@ func (c facilityImportCmd) Run(ctx context.Context, t terminal) error {
 	}
 	return withDatabase(ctx, c.Base, t, func(d opened) error {
 		store := postgres.NewStore(d.pool, nil)
+		if at, err := store.Import(ctx, tables, time.Now(), c.DryRun); err != nil {
+			return sayFaults(t, c.Files[at], err)
+		}
+		what := t.say("загружено", "imported")
+		if c.DryRun {
+			what = t.say("проверено, ничего не записано", "checked, nothing written")
+		}
 		for i, table := range tables {
-			if err := store.Import(ctx, table, time.Now(), c.DryRun); err != nil {
-				return sayFaults(t, c.Files[i], err)
-			}
-			what := t.say("загружено", "imported")
-			if c.DryRun {
-				what = t.say("проверено, ничего не записано", "checked, nothing written")
-			}
-			fmt.Fprintf(t.out, "%s: %s: %d\n", c.Files[i], what, len(table.Facilities)+len(table.Accounts))
+			fmt.Fprintf(t.out, "%s: %s: %d\n", c.Files[i], what, table.Len())
 		}
 		return nil
 	})
@@ -74,18 +74,21 @@ func sayFaults(t terminal, name string, err error) error {
 
 type facilityExportCmd struct {
 	config.Base
-	What string `arg:"" enum:"facilities,accounts" help:"${flag_what}"`
+	What string `arg:"" enum:"facilities,accounts,zones" help:"${flag_what}"`
 }
 
-// Run writes one of the two tables to standard output.
+// Run writes one of the three tables to standard output.
 func (c facilityExportCmd) Run(ctx context.Context, t terminal) error {
 	return withDatabase(ctx, c.Base, t, func(d opened) error {
-		facilities, accounts, err := postgres.NewStore(d.pool, nil).Export(ctx)
+		facilities, accounts, zones, err := postgres.NewStore(d.pool, nil).Export(ctx)
 		if err != nil {
 			return err
 		}
-		if c.What == "accounts" {
+		switch c.What {
+		case "accounts":
 			return roster.WriteAccounts(t.out, accounts.Accounts)
+		case "zones":
+			return roster.WriteZones(t.out, zones.Zones)
 		}
 		return roster.WriteFacilities(t.out, facilities.Facilities)
 	})
