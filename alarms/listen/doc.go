@@ -36,5 +36,6 @@
 //
 // A bounded number of workers; one source always goes to the same, so its frames
 // stay in order. A worker's queue that is full drops the datagram, counted: the
-// panel hears nothing and repeats.
+// panel hears nothing and repeats. A socket that is bound to all addresses of the
+// host answers from the one to which the question was sent (Linux).
 package listen

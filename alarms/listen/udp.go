@@ -17,12 +17,18 @@ import (
 // datagram is one waiting for its worker.
 type datagram struct {
 	from   net.Addr
+	came   way
 	octets []byte
 }
 
-// UDP serves pc until ctx ends, then lets the workers finish and returns once
-// they are gone. Replies go to the source of the frame.
-func (s *Server) UDP(ctx context.Context, pc net.PacketConn) error {
+// UDP serves conn until ctx ends, then lets the workers finish and returns once
+// they are gone. Replies go to the source of the frame, from the address to which
+// it was sent.
+func (s *Server) UDP(ctx context.Context, conn net.PacketConn) error {
+	pc, err := newSocket(conn)
+	if err != nil {
+		s.log.Warn("answers to datagrams leave from whatever address the kernel chooses", zap.Error(err))
+	}
 	var workers sync.WaitGroup
 	queues := make([]chan datagram, s.opts.Workers)
 	defer workers.Wait()
@@ -43,7 +49,7 @@ func (s *Server) UDP(ctx context.Context, pc net.PacketConn) error {
 	seed := maphash.MakeSeed()
 	buf := make([]byte, 64*1024)
 	for {
-		n, from, err := pc.ReadFrom(buf)
+		n, from, came, err := pc.read(buf)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -60,7 +66,7 @@ func (s *Server) UDP(ctx context.Context, pc net.PacketConn) error {
 			s.metrics.refused(dc09.ErrJunk, n)
 			continue
 		}
-		d := datagram{from: from, octets: append([]byte(nil), buf[:n]...)}
+		d := datagram{from: from, came: came, octets: append([]byte(nil), buf[:n]...)}
 		select {
 		case queues[maphash.String(seed, from.String())%uint64(len(queues))] <- d:
 		default:
@@ -69,7 +75,7 @@ func (s *Server) UDP(ctx context.Context, pc net.PacketConn) error {
 	}
 }
 
-func (s *Server) work(ctx context.Context, pc net.PacketConn, in <-chan datagram) {
+func (s *Server) work(ctx context.Context, pc *socket, in <-chan datagram) {
 	var out []byte
 	whole := context.WithoutCancel(ctx)
 	for d := range in {
@@ -82,7 +88,7 @@ func (s *Server) work(ctx context.Context, pc net.PacketConn, in <-chan datagram
 
 // datagram takes the frames of one datagram, which ends where it ends. out is
 // handed back for its room.
-func (s *Server) datagram(ctx context.Context, pc net.PacketConn, d datagram, out []byte) []byte {
+func (s *Server) datagram(ctx context.Context, pc *socket, d datagram, out []byte) []byte {
 	peer := d.from.String()
 	for rest, first := d.octets, true; ; first = false {
 		f, n, err := dc09.Next(rest, true)
@@ -95,8 +101,7 @@ func (s *Server) datagram(ctx context.Context, pc net.PacketConn, d datagram, ou
 				continue
 			}
 			if err := pc.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout)); err == nil {
-				_, err = pc.WriteTo(out, d.from)
-				if err != nil {
+				if err := pc.write(out, d.from, d.came); err != nil {
 					s.log.Debug("reply not sent", zap.String("peer", peer), zap.Error(err))
 				}
 			}

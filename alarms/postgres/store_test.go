@@ -229,3 +229,45 @@ func TestStrangersGatherOverARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, drafts, 1)
 }
+
+// A panel that repeats its datagram before it is answered, from the same port and
+// from another (a NAT forgets), makes one notification and one card, and every
+// datagram is acknowledged.
+func TestDatagramsRepeatedInFlight(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer pc.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- listen.New(h.Receiver, zap.NewNop(), nil, listen.Options{}).UDP(ctx, pc) }()
+	octets := cid("1001", "1110 01 001")
+	var panels []net.Conn
+	for range 3 {
+		c, err := net.Dial("udp", pc.LocalAddr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		panels = append(panels, c)
+	}
+	for range 2 {
+		for _, c := range panels {
+			_, err := c.Write(octets)
+			require.NoError(t, err)
+		}
+	}
+	b := make([]byte, 100)
+	for range 2 {
+		for _, c := range panels {
+			require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+			n, err := c.Read(b)
+			require.NoError(t, err)
+			require.Contains(t, string(b[:n]), `"ACK"0001`)
+		}
+	}
+	stop()
+	require.NoError(t, <-done)
+	require.Equal(t, 1, one[int](h, `SELECT count(*) FROM notifications WHERE NOT duplicate`))
+	require.Equal(t, 5, one[int](h, `SELECT count(*) FROM notifications WHERE duplicate`))
+	require.Equal(t, 1, one[int](h, `SELECT count(*) FROM incidents`))
+}
