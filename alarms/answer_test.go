@@ -43,7 +43,7 @@ func TestFramesOfOneAccountShareACommitAndAreAnsweredInOrder(t *testing.T) {
 	}, verdicts)
 	at := 0
 	for i, token := range []string{"ACK", "ACK", "ACK", "DUH", "ACK", "ACK", "ACK"} {
-		next := strings.Index(replies[at:], fmt.Sprintf(`"%s"%04d`, token, i+1))
+		next := strings.Index(replies[at:], fmt.Sprintf(`%q%04d`, token, i+1))
 		require.GreaterOrEqual(t, next, 0, "%s %d in %q", token, i+1, replies)
 		at += next
 	}

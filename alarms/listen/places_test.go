@@ -40,7 +40,7 @@ func say(t *testing.T, c net.Conn, octets []byte) {
 	require.NoError(t, err)
 }
 
-// open tells that nobody has closed the connection.
+// stays tells that nobody has closed the connection.
 func stays(t *testing.T, c net.Conn) {
 	t.Helper()
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
@@ -59,9 +59,7 @@ func TestASourceHasABound(t *testing.T) {
 		closed(t, ln.dialFrom("192.0.2.1"))
 		count(t, reg, "nabat_dc09_full_total", "source", 1)
 		for _, ip := range []string{"192.0.2.2", "2001:db8::1", "2001:db8::ffff"} {
-			c := ln.dialFrom(ip)
-			defer c.Close()
-			say(t, c, null("0001"))
+			say(t, ln.dialFrom(ip), null("0001"))
 		}
 		closed(t, ln.dialFrom("2001:db8::2"))
 		count(t, reg, "nabat_dc09_full_total", "source", 2)
@@ -79,7 +77,7 @@ func TestASourceHasAQuarterByDefault(t *testing.T) {
 		ln, _, stop := serveTCP(t, &intake{}, listen.Options{MaxConns: 12})
 		defer stop()
 		for range 3 {
-			defer ln.dialFrom("192.0.2.1").Close()
+			ln.dialFrom("192.0.2.1")
 		}
 		closed(t, ln.dialFrom("192.0.2.1"))
 		c := ln.dialFrom("192.0.2.2")

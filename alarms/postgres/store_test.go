@@ -247,7 +247,7 @@ func TestDatagramsRepeatedInFlight(t *testing.T) {
 	for range 3 {
 		c, err := net.Dial("udp", pc.LocalAddr().String())
 		require.NoError(t, err)
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
 		panels = append(panels, c)
 	}
 	for range 2 {
