@@ -29,8 +29,7 @@ const (
 	LineLost     Event = "line_lost" // nothing reaches the other side any more
 	Forgotten    Event = "forgotten" // the other side says that it knows no such call
 
-	Late     Event = "late"     // the commit takes long: tell the network that the call is kept
-	Slow     Event = "slow"     // an attempt to commit failed: let the caller hear ringing
+	Late     Event = "late"     // the commit takes long, or an attempt failed: tell the network that we are at it
 	Stored   Event = "stored"   // the contact is committed
 	Sent     Event = "sent"     // the 200 is on its way
 	HangUp   Event = "hang_up"  // an operator ended the call
@@ -64,7 +63,7 @@ type Leg struct {
 	Phase Phase
 	// NoCodec: nothing that the caller offered can be spoken here.
 	NoCodec bool
-	rang    bool
+	queued  bool
 	// pending is why the call ends as soon as the ACK is there: a BYE must not
 	// overtake the ACK (RFC 3261 §15).
 	pending dispatch.EndReason
@@ -96,12 +95,9 @@ func (l Leg) On(e Event) (Leg, []Action) {
 	early := l.Phase == Storing || l.Phase == Ringing
 	switch e {
 	case Late:
-		if l.Phase == Storing && !l.rang {
+		if l.Phase == Storing && !l.queued {
+			l.queued = true
 			return l, []Action{{Kind: SendQueued}}
-		}
-	case Slow:
-		if l.Phase == Storing {
-			return l.ring()
 		}
 	case Stored:
 		if l.Phase != Storing {
@@ -111,7 +107,7 @@ func (l Leg) On(e Event) (Leg, []Action) {
 			return l.refuse(488, dispatch.EndNoMedia)
 		}
 		l.Phase = Ringing
-		return l.ring()
+		return l, []Action{{Kind: SendRinging}}
 	case Sent:
 		if l.Phase == Ringing {
 			l.Phase = Answered
@@ -180,14 +176,6 @@ func (l Leg) finish(status int, why dispatch.EndReason) (Leg, []Action) {
 	case Ended:
 	}
 	return l, nil
-}
-
-func (l Leg) ring() (Leg, []Action) {
-	if l.rang {
-		return l, nil
-	}
-	l.rang = true
-	return l, []Action{{Kind: SendRinging}}
 }
 
 func (l Leg) refuse(status int, why dispatch.EndReason) (Leg, []Action) {

@@ -25,6 +25,7 @@ func end(r dispatch.EndReason, callback bool) Action {
 
 func TestLegStories(t *testing.T) {
 	t.Parallel()
+	queued := Action{Kind: SendQueued}
 	ring, note, bye := Action{Kind: SendRinging}, Action{Kind: NoteAnswer}, Action{Kind: SendBye}
 	refuse := func(status int) Action { return Action{Kind: SendRefusal, Status: status} }
 	for _, c := range []struct {
@@ -34,12 +35,11 @@ func TestLegStories(t *testing.T) {
 		want    []Action
 	}{
 		{"the usual call", false, []Event{Stored, Sent, Acked, CallerBye}, []Action{ring, note, end(dispatch.EndCallerHungUp, false)}},
-		{"a slow commit rings once", false, []Event{Slow, Slow, Stored, Sent, Acked}, []Action{ring, note}},
-		{"cancelled before the commit", false, []Event{Slow, CallerCancel, Stored, Sent}, []Action{ring, end(dispatch.EndCancelled, false)}},
+		{"cancelled before the commit", false, []Event{Late, CallerCancel, Stored, Sent}, []Action{queued, end(dispatch.EndCancelled, false)}},
 		{"CANCEL after the 200 means nothing", false, []Event{Stored, Sent, CallerCancel, Acked}, []Action{ring, note}},
 		{"no ACK", false, []Event{Stored, Sent, NoAck, Acked}, []Action{ring, note, bye, end(dispatch.EndNoAck, true)}},
 		{"no codec: kept, then refused", true, []Event{Stored}, []Action{refuse(488), end(dispatch.EndNoMedia, true)}},
-		{"no codec, slow", true, []Event{Slow, Stored}, []Action{ring, refuse(488), end(dispatch.EndNoMedia, true)}},
+		{"no codec, slow", true, []Event{Late, Stored}, []Action{queued, refuse(488), end(dispatch.EndNoMedia, true)}},
 		{"BYE while it rings", false, []Event{Stored, CallerBye}, []Action{ring, refuse(487), end(dispatch.EndCallerHungUp, false)}},
 		{"operator ends it", false, []Event{Stored, Sent, Acked, HangUp}, []Action{ring, note, bye, end(dispatch.EndOperator, false)}},
 		{"operator ends it before the ACK: the BYE waits", false, []Event{Stored, Sent, HangUp}, []Action{ring, note}},
@@ -49,8 +49,7 @@ func TestLegStories(t *testing.T) {
 		{"shutdown while ringing", false, []Event{Stored, Shutdown}, []Action{ring, refuse(503), end(dispatch.EndShutdown, true)}},
 		{"shutdown without ACK, time over", false, []Event{Stored, Sent, Shutdown, GiveUp}, []Action{ring, note, bye, end(dispatch.EndShutdown, true)}},
 		{"time over while talking", false, []Event{Stored, Sent, Acked, GiveUp}, []Action{ring, note, bye, end(dispatch.EndShutdown, true)}},
-		{"a commit that takes long", false, []Event{Late, Stored, Sent}, []Action{{Kind: SendQueued}, ring, note}},
-		{"nothing is queued that has rung", false, []Event{Slow, Late, Stored, Late}, []Action{ring}},
+		{"a commit that takes long", false, []Event{Late, Late, Stored, Late, Sent}, []Action{queued, ring, note}},
 		{"the line broke before the answer", false, []Event{Stored, LineLost}, []Action{ring, end(dispatch.EndLineLost, true)}},
 		{"the line broke", false, []Event{Stored, Sent, Acked, LineLost}, []Action{ring, note, bye, end(dispatch.EndLineLost, true)}},
 		{"the other side knows no such call", false, []Event{Stored, Sent, Acked, Forgotten}, []Action{ring, note, end(dispatch.EndLineLost, true)}},
@@ -67,22 +66,25 @@ func TestLegStories(t *testing.T) {
 func TestLegLaws(t *testing.T) {
 	t.Parallel()
 	events := []Event{
-		Acked, CallerBye, CallerCancel, NoAck, NoMedia, LineLost, Forgotten, Late, Slow, Stored, Sent, HangUp, Shutdown, GiveUp,
+		Acked, CallerBye, CallerCancel, NoAck, NoMedia, LineLost, Forgotten, Late, Stored, Sent, HangUp, Shutdown, GiveUp,
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		l := NewLeg(rapid.Bool().Draw(t, "no codec"))
 		list := append(rapid.SliceOf(rapid.SampledFrom(events)).Draw(t, "events"), GiveUp)
-		answered, ended, rings := false, 0, 0
+		answered, stored, ended, rings := false, false, 0, 0
 		for _, e := range list {
 			var actions []Action
 			l, actions = l.On(e)
+			stored = stored || e == Stored
 			for _, a := range actions {
 				if ended > 0 {
 					t.Fatalf("%v after the end", a)
 				}
 				switch a.Kind {
 				case SendRinging:
-					rings++
+					if rings++; !stored {
+						t.Fatal("rang before the commit")
+					}
 				case NoteAnswer:
 					if answered {
 						t.Fatal("answered twice")

@@ -40,10 +40,20 @@ func (c *call) ring(hard context.Context) {
 }
 
 func (c *call) ringAgain(hard context.Context) {
-	if c.leg.Phase == sip.Storing || c.leg.Phase == sip.Ringing {
+	switch c.leg.Phase {
+	case sip.Storing:
+		c.timers.refresh.Reset(ringRefresh)
+		_ = c.ln.respond(c.tx, c.queued()) // counted there; nobody needs it
+	case sip.Ringing:
 		c.timers.refresh.Reset(ringRefresh)
 		c.ring(hard)
+	case sip.Answered, sip.Talking, sip.Ended:
 	}
+}
+
+// queued says that we are at it and that nothing is promised yet.
+func (c *call) queued() *gosip.Response {
+	return c.ln.response(c.req, 182, "Queued", c.contactHeader())
 }
 
 func (c *call) ringing() *gosip.Response {

@@ -117,12 +117,12 @@ func TestCancelBeforeTheAnswer(t *testing.T) {
 		r := startRig(t, house, nil)
 		inv := r.phone.invite("c1")
 		r.phone.send(r.phone.write(inv))
-		ringing := r.phone.wait("SIP/2.0 180", 11*time.Second)
-		require.Empty(t, house.all(), "an attempt that failed rings first")
+		queued := r.phone.wait("SIP/2.0 182", 11*time.Second)
+		require.Empty(t, house.all())
 		r.phone.send(r.phone.write(req{method: "CANCEL", callID: "c1", cseq: 1, branch: "z9hG4bK-c1-1-INVITE"}))
 		r.phone.wait("SIP/2.0 200", time.Second) // of the CANCEL
 		refused := r.phone.wait("SIP/2.0 487", time.Second)
-		require.Equal(t, toTag(t, ringing), toTag(t, refused), "one tag for all answers of one INVITE")
+		require.Equal(t, toTag(t, queued), toTag(t, refused), "one tag for all answers of one INVITE")
 		r.phone.send(r.phone.write(req{method: "ACK", callID: "c1", cseq: 1, toTag: toTag(t, refused), branch: "z9hG4bK-c1-1-INVITE"}))
 		close(release)
 		time.Sleep(time.Second)
@@ -232,7 +232,7 @@ func TestRepeatedInviteMakesNoSecondCard(t *testing.T) {
 	})
 }
 
-func TestDatabaseAwayRingsAndAnswersWhenItIsBack(t *testing.T) {
+func TestDatabaseAwayQueuesAndAnswersWhenItIsBack(t *testing.T) {
 	down := true
 	house := &fakeHouse{fail: func(int) error {
 		if down {
@@ -242,18 +242,19 @@ func TestDatabaseAwayRingsAndAnswersWhenItIsBack(t *testing.T) {
 	}}
 	bubble(t, house, nil, func(t *testing.T, r *rig) {
 		r.phone.send(r.phone.write(r.phone.invite("c1")))
-		r.phone.wait("SIP/2.0 180", 100*time.Millisecond)
+		r.phone.wait("SIP/2.0 182", 100*time.Millisecond)
 		time.Sleep(3*time.Minute + 10*time.Second)
 		again := 0
 		for _, m := range r.phone.drain() {
-			require.Equal(t, 180, status(m))
+			require.Equal(t, 182, status(m), "nothing is stored: no ringing")
 			again++
 		}
 		require.Equal(t, 3, again, "once a minute, so that no proxy gives the call up")
 		house.mu.Lock()
 		down = false
 		house.mu.Unlock()
-		ok := r.phone.wait("SIP/2.0 200", 5*time.Second)
+		r.phone.wait("SIP/2.0 180", 5*time.Second)
+		ok := r.phone.wait("SIP/2.0 200", time.Second)
 		r.phone.ack("c1", toTag(t, ok))
 		synctest.Wait()
 		require.Equal(t, dispatch.ContactAnswered, house.only(t).State)

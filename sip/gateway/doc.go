@@ -19,9 +19,8 @@
 // # Promises
 //
 //   - A caller hears ringing after its contact has committed, however long that
-//     takes: whoever rang is never forgotten by a crash. Only when the database
-//     has failed an attempt does it ring first (see Full?). A call is answered
-//     only after the commit. A MESSAGE gets its 200 only then; otherwise 503, and
+//     takes: whoever rang is never forgotten by a crash. A call is answered only
+//     after the commit. A MESSAGE gets its 200 only then; otherwise 503, and
 //     the sender repeats.
 //   - A repeated INVITE makes no second card: within its transaction sipgo absorbs
 //     it, on another path it gets 482 (§8.2.2.2), after a restart of ours the
@@ -42,13 +41,13 @@
 //
 // # Full?
 //
-//   - Database slow: after Config.Slow the caller's network gets 182 Queued. It is
-//     no 180, which says that the call cannot be forgotten any more, and no 503: a
-//     network that has no other way would drop the call on it, while here it is
-//     answered as soon as the commit is there.
-//   - Database away: the caller hears ringing (180, repeated every minute, §13.3.1.1)
-//     while the commit is tried again with a growing pause; the call is answered
-//     when it is stored. Facts of calls that ended meanwhile wait in the same way.
+//   - Database slow or away: after Config.Slow, or as soon as an attempt to commit
+//     failed, the caller's network gets 182 Queued, repeated every minute
+//     (§13.3.1.1). It is no 180, which says that the call cannot be forgotten any
+//     more, and no 503: a network that has no other way would drop the call on it,
+//     while here the commit is tried again with a growing pause and the call is
+//     answered when it is stored. Facts of calls that ended meanwhile wait in the
+//     same way.
 //   - More calls than Config.Calls, or no RTP port: stored and ringing, answered as
 //     soon as one ends.
 //   - More than three quarters of the legs from one source while Config.Peers is

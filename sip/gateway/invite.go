@@ -248,7 +248,7 @@ func (c *call) loop(ctx, hard context.Context) {
 		case ack := <-c.tx.Acks(): // of a caller that repeats the INVITE's branch
 			c.ack(hard, toRequest(ack), ack.CSeq())
 		case <-c.slow:
-			c.on(hard, sip.Slow)
+			c.on(hard, sip.Late)
 		case <-c.timers.late.C:
 			c.on(hard, sip.Late)
 		case <-c.timers.refresh.C:
@@ -294,7 +294,7 @@ func (c *call) on(hard context.Context, e sip.Event) {
 	for _, a := range actions {
 		switch a.Kind {
 		case sip.SendQueued:
-			_ = c.ln.respond(c.tx, c.ln.response(c.req, 182, "Queued", c.contactHeader())) // counted there; nobody needs it
+			_ = c.ln.respond(c.tx, c.queued()) // counted there; nobody needs it
 		case sip.SendRinging:
 			c.ring(hard)
 		case sip.SendRefusal:

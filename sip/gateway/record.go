@@ -55,7 +55,7 @@ func (c *call) record(hard context.Context) {
 // open stores the contact. takeover: another run of ours had stored it.
 func (c *call) open(hard context.Context) (stored dispatch.Contact, takeover, ok bool) {
 	var duplicate bool
-	ok = c.retry(hard, "contact not stored yet; the caller hears ringing", func(ctx context.Context) (err error) {
+	ok = c.retry(hard, "contact not stored yet; the call is queued", func(ctx context.Context) (err error) {
 		stored, duplicate, err = c.ln.cfg.Intake.OpenContact(ctx, c.contact)
 		return err
 	})
