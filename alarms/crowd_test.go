@@ -78,7 +78,7 @@ func TestStrangersGetRoomAgain(t *testing.T) {
 	_, gathered := h.drafts()
 	require.Len(t, gathered, 1)
 	taken := h.store.cards[gathered[0].ID]
-	after, _, err := dispatch.SendForm(dispatch.Form{Type: dispatch.TypeFire, Place: "здесь"}, router{}, "operator:o", h.now)(*taken)
+	after, _, err := dispatch.SendForm(dispatch.Form{Type: new(dispatch.TypeFire), Place: new("здесь")}, router{}, "operator:o", h.now)(*taken)
 	require.NoError(t, err)
 	*taken = after
 	h.after(2 * time.Second)

@@ -43,7 +43,7 @@ type Command struct {
 	ID          string                   `json:"id" format:"uuid" doc:"made by the client; a resend with the same id has no further effect"`
 	Kind        Kind                     `json:"kind" enum:"save,send,closeWithoutResponse,close,cancel,reply,hangUp"`
 	Incident    string                   `json:"incident" format:"uuid"`
-	Form        *Form                    `json:"form,omitempty" doc:"of save and send"`
+	Form        *Form                    `json:"form,omitempty" doc:"of save and send: the fields to change; a send without it sends the draft as it is stored"`
 	Reason      string                   `json:"reason,omitempty" doc:"of closeWithoutResponse (from the classifier), close and cancel"`
 	Status      dispatch.AssignmentState `json:"status,omitempty" doc:"of reply: received, accepted, refused, en_route, arrived, working, completed, work_refused"`
 	OrderNumber string                   `json:"orderNumber,omitempty" doc:"of reply"`
@@ -51,11 +51,20 @@ type Command struct {
 	Service     dispatch.Service         `json:"service,omitempty" doc:"of reply; a duty officer's own may be left out"`
 }
 
-// Form is the small form.
+// Form is what changes in the small form: a field that is absent (or null) is
+// left alone.
 type Form struct {
-	Type        dispatch.Type `json:"type,omitempty"`
-	Place       string        `json:"place,omitempty"`
-	Description string        `json:"description,omitempty"`
+	Type        *dispatch.Type `json:"type,omitempty" doc:"absent: left alone"`
+	Place       *string        `json:"place,omitempty" doc:"absent: left alone"`
+	Description *string        `json:"description,omitempty" doc:"absent: left alone"`
+	Base        *Base          `json:"base,omitempty" doc:"the stored values that the new ones grew from. A command whose base was changed by somebody else meanwhile is refused whole, as a conflict that names the field; a field without a base is set"`
+}
+
+// Base are the stored values that a form's fields grew from.
+type Base struct {
+	Type        *dispatch.Type `json:"type,omitempty"`
+	Place       *string        `json:"place,omitempty"`
+	Description *string        `json:"description,omitempty"`
 }
 
 // Result is a command's answer. The code «busy» says that nothing is known of
@@ -264,7 +273,7 @@ func (c Command) check(p Person) *Fault {
 		}
 	}
 	switch c.Kind {
-	case KindSave, KindSend:
+	case KindSave:
 		if c.Form == nil {
 			return faultOf(&dispatch.FieldError{Field: "form", Reason: "must not be empty"})
 		}
@@ -324,7 +333,14 @@ func (k *clerk) decide(p Person, c Command) dispatch.Decide {
 }
 
 func (f *Form) form() dispatch.Form {
-	return dispatch.Form{Type: f.Type, Place: f.Place, Description: f.Description}
+	if f == nil {
+		return dispatch.Form{}
+	}
+	form := dispatch.Form{Type: f.Type, Place: f.Place, Description: f.Description}
+	if f.Base != nil {
+		form.Base = dispatch.Base(*f.Base)
+	}
+	return form
 }
 
 // endCall hangs up the card's live call. None is fine: it has ended by itself.

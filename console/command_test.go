@@ -28,7 +28,7 @@ func TestTheSmallForm(t *testing.T) {
 	id := r.draft()
 
 	save := command(console.KindSave, id)
-	save.Form = &console.Form{Place: "Литейный пр., 4"}
+	save.Form = &console.Form{Place: new("Литейный пр., 4")}
 	res := r.do(operator, save)
 	require.True(t, res.OK)
 	require.Equal(t, dispatch.Draft, res.Incident.State)
@@ -36,7 +36,7 @@ func TestTheSmallForm(t *testing.T) {
 	require.Empty(t, res.Incident.Assignments, "a draft is never routed")
 
 	send := command(console.KindSend, id)
-	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "Литейный пр., 4", Description: "дым"}
+	send.Form = &console.Form{Type: new(dispatch.TypeFire), Place: new("Литейный пр., 4"), Description: new("дым")}
 	res = r.do(operator, send)
 	require.True(t, res.OK)
 	require.Equal(t, dispatch.Dispatched, res.Incident.State)
@@ -82,6 +82,60 @@ func TestTheSmallForm(t *testing.T) {
 	require.Equal(t, dispatch.CancelledA, res.Incident.Assignments[0].State)
 }
 
+// Two people at one draft: fields that only one of them touched survive, a field
+// that both touched is refused to the later one, who gets the card to choose by.
+func TestTwoPeopleAtOneDraft(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	anna, boris := r.token("operator"), r.token("operator")
+	id := r.draft()
+	save := func(f console.Form) console.Command {
+		c := command(console.KindSave, id)
+		c.Form = &f
+		return c
+	}
+	// Boris was away while Anna filled in the place; he knows of none.
+	require.True(t, r.do(anna, save(console.Form{Place: new("Литейный пр., 4"), Base: &console.Base{Place: new("")}})).OK)
+	res := r.do(boris, save(console.Form{Description: new("дым"), Base: &console.Base{Description: new("")}}))
+	require.True(t, res.OK)
+	require.Equal(t, "Литейный пр., 4", res.Incident.Place)
+	require.Equal(t, "дым", res.Incident.Description)
+
+	// The same field: refused whole, and the later one sees the card.
+	late := save(console.Form{
+		Type: new(dispatch.TypeFire), Place: new("Садовая ул., 2"), Base: &console.Base{Type: new(dispatch.Type("")), Place: new("")},
+	})
+	res = r.do(boris, late)
+	require.NotNil(t, res.Error)
+	require.Equal(t, "conflict", res.Error.Code)
+	require.Equal(t, "place", res.Error.Field)
+	require.Contains(t, res.Error.RU, "другой оператор")
+	require.Contains(t, res.Error.EN, "Somebody else")
+	require.Equal(t, "Литейный пр., 4", res.Incident.Place)
+	require.Empty(t, res.Incident.Type, "nothing of it was applied")
+	require.Equal(t, "place", r.do(boris, late).Error.Field, "and a resend is answered the same")
+
+	// Having chosen, he says what he saw. A machine gives no base and is obeyed.
+	require.True(t, r.do(boris, save(console.Form{Place: new("Садовая ул., 2"), Base: &console.Base{Place: new("Литейный пр., 4 ")}})).OK)
+	require.True(t, r.do(anna, save(console.Form{Type: new(dispatch.TypeFire)})).OK)
+
+	// A send holds only what changes too, and need not hold anything.
+	stale := command(console.KindSend, id)
+	stale.Form = &console.Form{Place: new("Невский пр., 1"), Base: &console.Base{Place: new("Литейный пр., 4")}}
+	require.Equal(t, "place", r.do(anna, stale).Error.Field)
+	res = r.do(anna, command(console.KindSend, id))
+	require.True(t, res.OK)
+	require.Equal(t, dispatch.Dispatched, res.Incident.State)
+	require.Equal(t, "Садовая ул., 2", res.Incident.Place)
+	require.Equal(t, "дым", res.Incident.Description)
+	require.True(t, r.do(anna, command(console.KindSend, id)).OK, "nothing to change is no fault")
+
+	bare := command(console.KindSend, r.draft())
+	require.Equal(t, "type", r.do(anna, bare).Error.Field, "the card has no type yet")
+	bare.ID, bare.Form = uuid.NewString(), &console.Form{Type: new(dispatch.TypeFire)}
+	require.Equal(t, "place", r.do(anna, bare).Error.Field)
+}
+
 func TestHangUp(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -97,7 +151,7 @@ func TestHangUp(t *testing.T) {
 	// Sending the form leaves the talk alone.
 	live := r.call(r.clock.now())
 	send := command(console.KindSend, live.Incident)
-	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "тут"}
+	send.Form = &console.Form{Type: new(dispatch.TypeFire), Place: new("тут")}
 	require.True(t, r.do(operator, send).OK)
 	require.Len(t, r.hungUp.ids, 1)
 
@@ -117,7 +171,7 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		}
 		return c
 	}
-	form := func(c *console.Command) { c.Form = &console.Form{Type: dispatch.TypeFire, Place: "там"} }
+	form := func(c *console.Command) { c.Form = &console.Form{Type: new(dispatch.TypeFire), Place: new("там")} }
 	reason := func(c *console.Command) { c.Reason = "причина" }
 	accept := func(s dispatch.Service) func(*console.Command) {
 		return func(c *console.Command) { c.Status, c.Service = dispatch.Accepted, s }
@@ -136,10 +190,10 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		{"operator", with(console.KindReply, accept(dispatch.Fire)), "forbidden"},
 		{"operator", with(console.KindClose, reason), "forbidden"},
 		{"operator", with(console.KindSave, form), "conflict"},
-		{"operator", with(console.KindSend, nil), "invalid"},
+		{"operator", with(console.KindSave, nil), "invalid"},
 		{"operator", with(console.KindSend, nowhere), "not_found"},
-		{"operator", with(console.KindSend, func(c *console.Command) { form(c); c.Form.Place = "a\x00b" }), "invalid"},
-		{"operator", with(console.KindSend, func(c *console.Command) { form(c); c.Form.Type = "earthquake" }), "invalid"},
+		{"operator", with(console.KindSend, func(c *console.Command) { form(c); c.Form.Place = new("a\x00b") }), "invalid"},
+		{"operator", with(console.KindSend, func(c *console.Command) { form(c); c.Form.Type = new(dispatch.Type("earthquake")) }), "invalid"},
 		{"supervisor", with(console.KindReply, accept(dispatch.Police)), "not_found"},
 		{"supervisor", with(console.KindReply, accept("")), "invalid"},
 		{"supervisor", with(console.KindReply, func(c *console.Command) { accept(dispatch.Fire)(c); c.Status = "flying" }), "invalid"},
@@ -176,7 +230,7 @@ func TestAResentCommandHasOneEffect(t *testing.T) {
 	operator, supervisor := r.token("operator"), r.token("supervisor")
 	id := r.draft()
 	send := command(console.KindSend, id)
-	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "там"}
+	send.Form = &console.Form{Type: new(dispatch.TypeFire), Place: new("там")}
 
 	var all sync.WaitGroup
 	results := make(chan console.Result, 8)

@@ -36,6 +36,13 @@
 // alone is no outcome: send again. Hanging up is the one effect outside the
 // database; doing it twice is harmless.
 //
+// A form holds only the fields that change; an absent one is left alone. Each may
+// carry its base, the stored value that the new text grew from: if somebody else
+// has changed that field meanwhile, the whole command is refused as a conflict
+// that names it, and the result brings the card as it stands, so that a person
+// can choose. Two people at one draft so lose no word of either. A field without a
+// base is set, which is what programs do.
+//
 // # Screens
 //
 // The Hub holds every open card in memory. It follows the journal, re-reads the

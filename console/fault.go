@@ -12,7 +12,7 @@ import (
 // Fault is why something was refused, for a program (code, field) and for people.
 type Fault struct { //nolint:errname // it is a part of answers first, and an error on its way there
 	Code  string `json:"code" doc:"invalid, forbidden, not_found, conflict, busy, unavailable, denied, too_many, internal"`
-	Field string `json:"field,omitempty" doc:"the field that is wrong"`
+	Field string `json:"field,omitempty" doc:"the field that is wrong, or that somebody else has changed"`
 	RU    string `json:"ru"`
 	EN    string `json:"en"`
 }
@@ -55,6 +55,7 @@ func faultOf(err error) *Fault {
 		f     *Fault
 		field *dispatch.FieldError
 		move  *dispatch.TransitionError
+		other *dispatch.ChangedError
 		many  *tooManyError
 	)
 	switch {
@@ -62,6 +63,12 @@ func faultOf(err error) *Fault {
 		return f
 	case errors.As(err, &field):
 		return invalid(field.Field, "«"+fieldRU(field.Field)+"»: "+reasonRU(field.Reason), field.Field+": "+field.Reason)
+	case errors.As(err, &other):
+		return &Fault{
+			Code: CodeConflict, Field: other.Field,
+			RU: "Поле «" + fieldRU(other.Field) + "» изменил другой оператор. Ничего не сохранено",
+			EN: "Somebody else has changed " + other.Field + ". Nothing was saved",
+		}
 	case errors.As(err, &move):
 		return &Fault{
 			Code: CodeConflict,

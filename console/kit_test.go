@@ -207,7 +207,7 @@ func (r *room) sent(t dispatch.Type) dispatch.IncidentID {
 	r.t.Helper()
 	id := r.draft()
 	_, err := r.house.Change(r.t.Context(), id, dispatch.SendForm(
-		dispatch.Form{Type: t, Place: "Невский пр., 1", Description: "что-то"}, router{}, "operator:test", r.clock.now()), nil)
+		dispatch.Form{Type: new(t), Place: new("Невский пр., 1"), Description: new("что-то")}, router{}, "operator:test", r.clock.now()), nil)
 	require.NoError(r.t, err)
 	return id
 }

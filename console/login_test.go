@@ -182,7 +182,7 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 	c := r.login("ivanova")
 	save := func(h header) (answer, console.Result) {
 		cmd := command(console.KindSave, id)
-		cmd.Form = &console.Form{Place: "тут"}
+		cmd.Form = &console.Form{Place: new("тут")}
 		var res console.Result
 		a := r.ask(http.MethodPost, "/api/v1/commands", h, cmd, &res)
 		return a, res

@@ -195,7 +195,7 @@ func TestBoardFollowsTheDatabase(t *testing.T) {
 	}
 	s.say(map[string]string{"t": "resync"})
 	send := command(console.KindSend, fresh)
-	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "там"}
+	send.Form = &console.Form{Type: new(dispatch.TypeFire), Place: new("там")}
 	s.say(spoken{"cmd", send})
 	cancel := command(console.KindCancel, old)
 	cancel.Reason = "проверка"
@@ -352,7 +352,7 @@ func TestResendOverANewSocketHasOneEffect(t *testing.T) {
 	token := r.token("operator")
 	id := r.draft()
 	send := command(console.KindSend, id)
-	send.Form = &console.Form{Type: dispatch.TypeFire, Place: "там"}
+	send.Form = &console.Form{Type: new(dispatch.TypeFire), Place: new("там")}
 	s := r.screen(bearer(token))
 	s.say(spoken{"cmd", send})
 	s.ws.Close() // before the answer

@@ -42,7 +42,7 @@ func draft(t *testing.T) dispatch.Card {
 func sent(t *testing.T, services ...dispatch.Service) dispatch.Card {
 	t.Helper()
 	return apply(t, draft(t), dispatch.SendForm(
-		dispatch.Form{Type: dispatch.TypeFire, Place: "Невский пр., 1"}, choose(services), "operator:a", noon))
+		dispatch.Form{Type: new(dispatch.TypeFire), Place: new("Невский пр., 1")}, choose(services), "operator:a", noon))
 }
 
 func says(s dispatch.Service, to dispatch.AssignmentState) dispatch.Decide {
@@ -54,7 +54,7 @@ func TestDraftIsNeverRouted(t *testing.T) {
 	c := draft(t)
 	require.Equal(t, dispatch.Draft, c.State)
 	require.Empty(t, c.Assignments)
-	c = apply(t, c, dispatch.SaveDraft(dispatch.Form{Type: dispatch.TypeFire, Place: "где-то"}, "operator:a", noon))
+	c = apply(t, c, dispatch.SaveDraft(dispatch.Form{Type: new(dispatch.TypeFire), Place: new("где-то")}, "operator:a", noon))
 	require.Equal(t, dispatch.Draft, c.State)
 	require.Empty(t, c.Assignments)
 }
@@ -73,10 +73,60 @@ func TestSentFormIsAssignedWithItsReason(t *testing.T) {
 
 func TestFormWithoutPlaceIsRefusedAtItsField(t *testing.T) {
 	t.Parallel()
-	_, _, err := dispatch.SendForm(dispatch.Form{Type: dispatch.TypeFire}, choose{dispatch.Fire}, "operator:a", noon)(draft(t))
+	_, _, err := dispatch.SendForm(dispatch.Form{Type: new(dispatch.TypeFire)}, choose{dispatch.Fire}, "operator:a", noon)(draft(t))
 	var field *dispatch.FieldError
 	require.ErrorAs(t, err, &field)
 	require.Equal(t, "place", field.Field)
+}
+
+func TestFormHoldsOnlyWhatChanges(t *testing.T) {
+	t.Parallel()
+	c := apply(t, draft(t), dispatch.SaveDraft(dispatch.Form{Place: new(" тут "), Description: new("дым")}, "operator:a", noon))
+	require.Equal(t, "тут", c.Place)
+	for _, tc := range []struct {
+		name    string
+		form    dispatch.Form
+		refused string
+		place   string
+	}{
+		{"absent is left alone", dispatch.Form{Type: new(dispatch.TypeFire)}, "", "тут"},
+		{"present and empty clears", dispatch.Form{Place: new("")}, "", ""},
+		{"no base sets", dispatch.Form{Place: new("там")}, "", "там"},
+		{"the base is what is stored, but for blanks", dispatch.Form{Place: new("там"), Base: dispatch.Base{Place: new("тут ")}}, "", "там"},
+		{"somebody else wrote the same", dispatch.Form{Place: new("тут "), Base: dispatch.Base{Place: new("там")}, Type: new(dispatch.TypeFire)}, "", "тут"},
+		{"somebody else wrote other words", dispatch.Form{Place: new("там"), Base: dispatch.Base{Place: new("")}, Type: new(dispatch.TypeFire)}, "place", "тут"},
+		{"blanks matter in a description", dispatch.Form{Description: new("огонь"), Base: dispatch.Base{Description: new("дым ")}, Type: new(dispatch.TypeFire)}, "description", "тут"},
+		{"a type of somebody else", dispatch.Form{Type: new(dispatch.TypeFire), Base: dispatch.Base{Type: new(dispatch.TypeGas)}, Place: new("там")}, "type", "тут"},
+	} {
+		after, events, err := dispatch.SaveDraft(tc.form, "operator:b", noon)(c)
+		if tc.refused == "" {
+			require.NoError(t, err, tc.name)
+			require.Equal(t, tc.place, after.Place, tc.name)
+			require.Equal(t, "дым", after.Description, tc.name)
+			continue
+		}
+		var changed *dispatch.ChangedError
+		require.ErrorAs(t, err, &changed, tc.name)
+		require.Equal(t, tc.refused, changed.Field, tc.name)
+		require.Empty(t, events, tc.name)
+		require.Equal(t, c, after, "%s: all or nothing", tc.name)
+	}
+}
+
+func TestEmptyFormSendsTheDraftAsItIsStored(t *testing.T) {
+	t.Parallel()
+	send := dispatch.SendForm(dispatch.Form{}, choose{dispatch.Fire}, "operator:a", noon)
+	c := draft(t)
+	_, _, err := send(c)
+	var field *dispatch.FieldError
+	require.ErrorAs(t, err, &field)
+	require.Equal(t, "type", field.Field)
+	c = apply(t, c, dispatch.SaveDraft(dispatch.Form{Type: new(dispatch.TypeFire), Place: new("тут")}, "operator:a", noon))
+	c = apply(t, c, send)
+	require.Equal(t, dispatch.Dispatched, c.State)
+	require.Equal(t, "тут", c.Place)
+	_, _, err = send(c)
+	require.ErrorIs(t, err, dispatch.ErrUnchanged)
 }
 
 func TestAlarmOfUnknownFacilityStaysADraft(t *testing.T) {
@@ -168,7 +218,7 @@ func TestCancelWithdrawsEveryOpenAssignment(t *testing.T) {
 
 func TestHashCoversEveryFixedColumnAndTheData(t *testing.T) {
 	t.Parallel()
-	_, events, err := dispatch.SaveDraft(dispatch.Form{Place: "a"}, "operator:a", noon)(draft(t))
+	_, events, err := dispatch.SaveDraft(dispatch.Form{Place: new("a")}, "operator:a", noon)(draft(t))
 	require.NoError(t, err)
 	e := events[0].Seal(2, [32]byte{1})
 	for name, alter := range map[string]func(*dispatch.Event){
@@ -193,8 +243,8 @@ func TestHashCoversEveryFixedColumnAndTheData(t *testing.T) {
 func decisions(t *rapid.T) dispatch.Decide {
 	service := rapid.SampledFrom([]dispatch.Service{dispatch.Fire, dispatch.Police, dispatch.Gas}).Draw(t, "service")
 	form := dispatch.Form{
-		Type:  rapid.SampledFrom([]dispatch.Type{"", dispatch.TypeFire, "nonsense"}).Draw(t, "type"),
-		Place: rapid.SampledFrom([]string{"", "Невский пр., 1"}).Draw(t, "place"),
+		Type:  new(rapid.SampledFrom([]dispatch.Type{"", dispatch.TypeFire, "nonsense"}).Draw(t, "type")),
+		Place: new(rapid.SampledFrom([]string{"", "Невский пр., 1"}).Draw(t, "place")),
 	}
 	route := choose(rapid.SliceOfDistinct(rapid.SampledFrom([]dispatch.Service{dispatch.Fire, dispatch.Police}), rapid.ID[dispatch.Service]).Draw(t, "route"))
 	return rapid.SampledFrom([]dispatch.Decide{

@@ -35,3 +35,9 @@ type FieldError struct {
 }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
+
+// ChangedError is a field that somebody else has changed since the person who
+// edits it saw it.
+type ChangedError struct{ Field string }
+
+func (e *ChangedError) Error() string { return e.Field + " was changed by somebody else" }

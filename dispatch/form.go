@@ -7,11 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// Form is what an operator fills in. Place and description are free text.
+// Form is what an operator fills in, and holds only what is to change: a field
+// that is nil is left alone. Place and description are free text.
 type Form struct {
-	Type        Type
-	Place       string
-	Description string
+	Type        *Type
+	Place       *string
+	Description *string
+	// Base guards against two people at one card.
+	Base Base
+}
+
+// Base are the stored values that the form's texts grew from. A form whose base
+// has been changed meanwhile, to something that it does not say itself, is
+// refused whole (ChangedError), so that nobody's words are overwritten unseen. A
+// field without a base is set.
+type Base struct {
+	Type        *Type
+	Place       *string
+	Description *string
 }
 
 // Bounds of the form, in characters.
@@ -20,35 +33,44 @@ const (
 	MaxDescription = 4000
 )
 
-// check says what is wrong with a form that is to be sent.
+// check says what is wrong with the form's own values.
 func (f Form) check() error {
-	switch {
-	case !f.Type.Valid():
-		return &FieldError{"type", fmt.Sprintf("%q is not in the classifier", f.Type)}
-	case strings.TrimSpace(f.Place) == "":
-		return &FieldError{"place", "must not be empty"}
+	if f.Type != nil && *f.Type != "" && !f.Type.Valid() {
+		return &FieldError{"type", fmt.Sprintf("%q is not in the classifier", *f.Type)}
 	}
-	return f.checkBounds()
-}
-
-func (f Form) checkBounds() error {
 	for _, v := range []struct {
-		name, text string
-		most       int
+		name string
+		text *string
+		most int
 	}{{"place", f.Place, MaxPlace}, {"description", f.Description, MaxDescription}} {
-		if !utf8.ValidString(v.text) || strings.ContainsRune(v.text, 0) {
+		if v.text == nil {
+			continue
+		}
+		if !utf8.ValidString(*v.text) || strings.ContainsRune(*v.text, 0) {
 			return &FieldError{v.name, "is not valid text"}
 		}
-		if utf8.RuneCountInString(v.text) > v.most {
+		if utf8.RuneCountInString(*v.text) > v.most {
 			return &FieldError{v.name, fmt.Sprintf("is longer than %d characters", v.most)}
 		}
 	}
 	return nil
 }
 
+// sendable says what a card still needs before services may hear of it.
+func (c Card) sendable() error {
+	switch {
+	case !c.Type.Valid():
+		return &FieldError{"type", fmt.Sprintf("%q is not in the classifier", c.Type)}
+	case strings.TrimSpace(c.Place) == "":
+		return &FieldError{"place", "must not be empty"}
+	}
+	return nil
+}
+
 // SendForm registers a draft with the form and assigns the services that the
 // rules choose; on a card that is registered already it edits the fields and
-// adds what the rules now choose besides.
+// adds what the rules now choose besides. An empty form sends the draft as it is
+// stored: what a card needs is asked of the card, not of the form.
 func SendForm(f Form, route Router, by Actor, at time.Time) Decide {
 	return func(c Card) (Card, []Event, error) {
 		if err := f.check(); err != nil {
@@ -57,7 +79,14 @@ func SendForm(f Form, route Router, by Actor, at time.Time) Decide {
 		if !c.State.Open() || c.State == Worked {
 			return c, nil, &TransitionError{What: "incident", From: string(c.State), To: string(Registered)}
 		}
-		c, changes := c.edit(f)
+		was := c
+		c, changes, err := c.edit(f)
+		if err != nil {
+			return was, nil, err
+		}
+		if err := c.sendable(); err != nil {
+			return was, nil, err
+		}
 		kind := EventEdited
 		if c.State == Draft {
 			kind = EventRegistered
@@ -80,13 +109,13 @@ func SaveDraft(f Form, by Actor, at time.Time) Decide {
 		if c.State != Draft {
 			return c, nil, &TransitionError{What: "incident", From: string(c.State), To: string(Draft)}
 		}
-		if f.Type != "" && !f.Type.Valid() {
-			return c, nil, &FieldError{"type", fmt.Sprintf("%q is not in the classifier", f.Type)}
-		}
-		if err := f.checkBounds(); err != nil {
+		if err := f.check(); err != nil {
 			return c, nil, err
 		}
-		c, changes := c.edit(f)
+		c, changes, err := c.edit(f)
+		if err != nil {
+			return c, nil, err
+		}
 		if len(changes) == 0 {
 			return c, nil, ErrUnchanged
 		}
@@ -94,24 +123,37 @@ func SaveDraft(f Form, by Actor, at time.Time) Decide {
 	}
 }
 
-// edit puts the form's values on the card and says what changed.
-func (c Card) edit(f Form) (Card, map[string]Change) {
-	changes := map[string]Change{}
-	set := func(name string, field *string, v string) {
-		if *field != v {
-			changes[name] = Change{Old: *field, New: v}
-			*field = v
+// edit puts the form's values on the card and says what changed. Either all of
+// them or none: the card that comes with an error is the one that was.
+func (c Card) edit(f Form) (Card, map[string]Change, error) {
+	edited, changes := c, map[string]Change{}
+	asIs := func(text string) string { return text }
+	for _, v := range []struct {
+		name       string
+		stored     *string
+		text, base *string
+		clean      func(string) string
+	}{
+		{"type", (*string)(&edited.Type), (*string)(f.Type), (*string)(f.Base.Type), asIs},
+		{"place", &edited.Place, f.Place, f.Base.Place, strings.TrimSpace},
+		{"description", &edited.Description, f.Description, f.Base.Description, asIs},
+	} {
+		if v.text == nil {
+			continue
+		}
+		stored, text := *v.stored, v.clean(*v.text)
+		if v.base != nil && v.clean(stored) != v.clean(*v.base) && v.clean(stored) != text {
+			return c, nil, &ChangedError{Field: v.name}
+		}
+		if stored != text {
+			changes[v.name] = Change{Old: stored, New: text}
+			*v.stored = text
 		}
 	}
-	t := string(c.Type)
-	set("type", &t, string(f.Type))
-	c.Type = Type(t)
-	set("place", &c.Place, strings.TrimSpace(f.Place))
-	set("description", &c.Description, f.Description)
 	if len(changes) == 0 {
-		return c, nil
+		return c, nil, nil
 	}
-	return c, changes
+	return edited, changes, nil
 }
 
 // CloseWithoutResponse ends a draft that needs no service.

@@ -48,8 +48,8 @@ func TestProjectionLaws(t *testing.T) {
 		}
 		form := func() dispatch.Form {
 			return dispatch.Form{
-				Type: dispatch.TypeFire, Place: rapid.SampledFrom([]string{"тут", "там"}).Draw(t, "place"),
-				Description: rapid.SampledFrom([]string{"", "дым"}).Draw(t, "description"),
+				Type: new(dispatch.TypeFire), Place: new(rapid.SampledFrom([]string{"тут", "там"}).Draw(t, "place")),
+				Description: new(rapid.SampledFrom([]string{"", "дым"}).Draw(t, "description")),
 			}
 		}
 		if rapid.Bool().Draw(t, "alarm") {

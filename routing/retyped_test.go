@@ -23,7 +23,7 @@ func TestTypeOrClass(t *testing.T) {
 		return c
 	}
 	send := func(c dispatch.Card, typ dispatch.Type) dispatch.Card {
-		c, _, err := dispatch.SendForm(dispatch.Form{Type: typ, Place: "здесь"}, set, "operator:o", at)(c)
+		c, _, err := dispatch.SendForm(dispatch.Form{Type: new(typ), Place: new("здесь")}, set, "operator:o", at)(c)
 		require.NoError(t, err)
 		return c
 	}
@@ -42,7 +42,7 @@ func TestTypeOrClass(t *testing.T) {
 	draft := open("fire", dispatch.TypeFire, unknown)
 	require.Empty(t, services(draft))
 	require.Equal(t, []dispatch.Service{dispatch.Police}, services(send(draft, dispatch.TypeCrime)), "not fire: a person has looked")
-	saved, _, err := dispatch.SaveDraft(dispatch.Form{Type: dispatch.TypeCrime}, "operator:o", at)(draft)
+	saved, _, err := dispatch.SaveDraft(dispatch.Form{Type: new(dispatch.TypeCrime)}, "operator:o", at)(draft)
 	require.NoError(t, err)
 	require.Equal(t, []dispatch.Service{dispatch.Police}, services(send(saved, dispatch.TypeCrime)))
 	require.Equal(t, []dispatch.Service{dispatch.Fire}, services(send(draft, dispatch.TypeFire)))

@@ -8,6 +8,15 @@
 // id made by the client and are answered by «result»; sending one again is
 // harmless. «watch» opens a card's journal.
 //
+// The form of save and send holds the fields to change, each with the value that
+// it grew from:
+//
+//	{"t":"cmd","id":"…","kind":"save","incident":"…",
+//	 "form":{"place":"Садовая ул., 2","base":{"place":"Садовая"}}}
+//
+// A base that is no longer what is stored makes the result a conflict that names
+// the field and brings the card; package console has the rules.
+//
 // # Who gets in
 //
 // The handshake must show a session cookie and an Origin that names our host, or

@@ -200,7 +200,7 @@ func TestDeltasFollowTheSnapshot(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Len(t, l.heard("snapshot"), 1)
 		require.Equal(t, int64(1), l.heard("snapshot")[0].Seq)
-		require.NoError(t, s.w.change(id, dispatch.SaveDraft(dispatch.Form{Place: "там"}, "operator:x", time.Now())))
+		require.NoError(t, s.w.change(id, dispatch.SaveDraft(dispatch.Form{Place: new("там")}, "operator:x", time.Now())))
 		time.Sleep(time.Second)
 		d := l.heard("delta")
 		require.Len(t, d, 1)

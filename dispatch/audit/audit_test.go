@@ -91,7 +91,7 @@ func filled(t *testing.T, dir string) *ledger {
 	for i := range 10 {
 		id := dispatch.NewIncidentID()
 		l.change(t, id, dispatch.OpenFromContact(dispatch.Contact{ID: dispatch.NewContactID(), Kind: dispatch.ContactCall, ReceivedAt: noon}))
-		l.change(t, id, dispatch.SaveDraft(dispatch.Form{Place: "Невский пр., 1"}, "operator:a", noon))
+		l.change(t, id, dispatch.SaveDraft(dispatch.Form{Place: new("Невский пр., 1")}, "operator:a", noon))
 		if i == 4 || i == 9 {
 			require.NoError(t, s.Seal(t.Context()))
 		}
@@ -229,7 +229,7 @@ func TestTornLastLineIsLeftOut(t *testing.T) {
 	require.Empty(t, verify(t, l, dir).Broken)
 
 	// The next head is written after what is whole.
-	l.change(t, l.events[0].Incident, dispatch.SaveDraft(dispatch.Form{Place: "Садовая ул., 2"}, "operator:a", noon))
+	l.change(t, l.events[0].Incident, dispatch.SaveDraft(dispatch.Form{Place: new("Садовая ул., 2")}, "operator:a", noon))
 	h, err := audit.OpenHeads(dir)
 	require.NoError(t, err)
 	require.NoError(t, audit.NewSealer(l, l, h, zaptest.NewLogger(t), time.Hour).Seal(t.Context()))

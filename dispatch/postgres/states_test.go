@@ -48,7 +48,7 @@ func TestDatabaseTakesWhateverTheDomainAllows(t *testing.T) {
 func anyDecision(t *rapid.T) dispatch.Decide {
 	at := noon.Add(time.Duration(rapid.IntRange(0, 1e6).Draw(t, "µs")) * time.Microsecond)
 	service := rapid.SampledFrom([]dispatch.Service{dispatch.Fire, dispatch.Police}).Draw(t, "service")
-	form := dispatch.Form{Type: dispatch.TypeFire, Place: rapid.StringN(1, 40, 400).Draw(t, "place"), Description: rapid.StringN(0, 40, 400).Draw(t, "text")}
+	form := dispatch.Form{Type: new(dispatch.TypeFire), Place: new(rapid.StringN(1, 40, 400).Draw(t, "place")), Description: new(rapid.StringN(0, 40, 400).Draw(t, "text"))}
 	return rapid.SampledFrom([]dispatch.Decide{
 		dispatch.SaveDraft(form, "operator:a", at),
 		dispatch.SendForm(form, router{dispatch.Fire, dispatch.Police}, "operator:a", at),

@@ -165,7 +165,7 @@ func TestConcurrentChangesOfOneCard(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
-			f := dispatch.Form{Description: fmt.Sprintf("строка %d", i)}
+			f := dispatch.Form{Description: new(fmt.Sprintf("строка %d", i))}
 			_, err := b.w.Do(t.Context(), postgres.Unit{
 				Key:      strconv.Itoa(i), // different loops: the row lock must hold
 				Incident: ct.Incident, Decide: dispatch.SaveDraft(f, "operator:test", noon),

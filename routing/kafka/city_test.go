@@ -200,7 +200,7 @@ func call(services ...dispatch.Service) []dispatch.Decide {
 		dispatch.OpenFromContact(dispatch.Contact{
 			ID: dispatch.NewContactID(), Kind: dispatch.ContactCall, Caller: "+79210000000", ReceivedAt: time.Now(),
 		}),
-		dispatch.SendForm(dispatch.Form{Type: dispatch.TypeCrime, Place: "у метро", Description: "драка"},
+		dispatch.SendForm(dispatch.Form{Type: new(dispatch.TypeCrime), Place: new("у метро"), Description: new("драка")},
 			to(services), "operator:ivanova", time.Now()),
 	}
 }

@@ -174,7 +174,7 @@ func TestJournalTopicKeepsTheChain(t *testing.T) {
 		defer r.fake.Close()
 		defer r.start(c)()
 		c.open(t, append(call(dispatch.Police), dispatch.SendForm(
-			dispatch.Form{Type: dispatch.TypeCrime, Place: "<у метро> & рядом", Description: "«драка» \u2028"},
+			dispatch.Form{Type: new(dispatch.TypeCrime), Place: new("<у метро> & рядом"), Description: new("«драка» \u2028")},
 			to{dispatch.Medical}, "operator:ivanova", time.Now()))...)
 		r.deliver(c, allTopics()...)
 		events := map[string]dispatch.Event{}

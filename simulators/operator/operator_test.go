@@ -250,7 +250,7 @@ func TestSMSIsRead(t *testing.T) {
 	hire(t, Options{URL: url, Role: CallTaker})
 	d.put(map[string]any{"state": "draft", "origin": "sms", "description": "ул. Труда, д. 5. Дым из окна"})
 	d.until(func() bool { return len(d.done) == 1 })
-	require.Equal(t, &form{Type: "fire", Place: "ул. Труда, д. 5", Description: "ул. Труда, д. 5. Дым из окна"}, d.done[0].Form)
+	require.Equal(t, words{"fire", "ул. Труда, д. 5", "ул. Труда, д. 5. Дым из окна"}, d.done[0].Form.words)
 }
 
 func TestSupervisorClosesWhatIsWorked(t *testing.T) {

@@ -86,7 +86,13 @@ type command struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
+// form holds what changes, and what stood there when the person read it.
 type form struct {
+	words
+	Base words `json:"base"`
+}
+
+type words struct {
 	Type        string `json:"type"`
 	Place       string `json:"place"`
 	Description string `json:"description"`

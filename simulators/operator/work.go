@@ -61,7 +61,10 @@ func (p *Person) decide(c Card) command {
 		return cmd
 	}
 	cmd.Kind = "send"
-	cmd.Form = &form{Type: story.Type, Place: story.Place, Description: story.Description}
+	cmd.Form = &form{
+		words{story.Type, story.Place, story.Description},
+		words{c.Type, c.Place, c.Description},
+	}
 	return cmd
 }
 
@@ -85,6 +88,10 @@ func (p *Person) result(f frame) {
 		// Somebody was faster: a real person at the same card.
 		p.tally.Acknowledged(time.Since(w.first))
 		p.tally.Note("somebody was faster", 1)
+		if c, open := p.board.cards[w.cmd.Incident]; f.Error.Field != "" && open && p.mine(c) {
+			delete(p.decided, c.ID) // at one field only: the card still waits, so read it again
+			p.todo[c.ID] = time.Now().Add(p.pause(c))
+		}
 	default:
 		why := "no reason"
 		if f.Error != nil {

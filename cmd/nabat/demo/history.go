@@ -142,7 +142,7 @@ func (p *past) goOn(ctx context.Context, story int, f city.Fact) error {
 		return progress(dispatch.ContactEnded, dispatch.EndReason(f.Reason))
 	case city.Sent:
 		return change(dispatch.SendForm(dispatch.Form{
-			Type: dispatch.Type(f.Form.Type), Place: f.Form.Place, Description: f.Form.Description,
+			Type: new(dispatch.Type(f.Form.Type)), Place: new(f.Form.Place), Description: new(f.Form.Description),
 		}, p.route, by, f.At))
 	case city.Dismissed:
 		return change(dispatch.CloseWithoutResponse(dispatch.NonResponse(f.Reason), by, f.At))
