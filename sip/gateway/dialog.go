@@ -12,6 +12,32 @@ import (
 	"nabat/sip/media"
 )
 
+// take answers a request within the dialog, but for a re-INVITE that overtook the
+// ACK: sipgo hands every message to a goroutine of its own, so that of two sent
+// in one breath the second may be here first. It waits for its ACK, T1 at most.
+func (c *call) take(hard context.Context, m inbound) {
+	if m.r.Method == sip.MethodInvite && c.pending != nil && !c.pending.first && c.early == nil {
+		c.early = &m
+		c.timers.early.Reset(t1)
+		return
+	}
+	c.within(hard, m)
+	close(m.done)
+}
+
+// refuseEarly: the ACK did not come (RFC 3261 §14.2).
+func (c *call) refuseEarly() {
+	if m := c.early; m != nil {
+		c.early = nil
+		c.ln.refuse(m.req, m.tx, notYet())
+		close(m.done)
+	}
+}
+
+func notYet() *sip.Refusal {
+	return &sip.Refusal{Status: 500, Reason: "Server Internal Error", Headers: []sip.Header{{Name: "Retry-After", Value: "2"}}}
+}
+
 // within answers a request of the caller within the dialog.
 func (c *call) within(hard context.Context, m inbound) {
 	seq := m.req.CSeq().SeqNo
@@ -84,7 +110,7 @@ func (c *call) modify(m inbound) {
 			return
 		}
 		// RFC 3261 §14.2: our answer to the INVITE is still on its way.
-		c.ln.refuse(m.req, m.tx, &sip.Refusal{Status: 500, Reason: "Server Internal Error", Headers: []sip.Header{{Name: "Retry-After", Value: "2"}}})
+		c.ln.refuse(m.req, m.tx, notYet())
 		return
 	}
 	remote := c.remote

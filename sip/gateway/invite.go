@@ -100,6 +100,7 @@ type call struct {
 	remoteSeq    uint32
 	byeSeq       uint32 // of the caller's BYE
 	pending      *pendingOK
+	early        *inbound        // a re-INVITE that waits for the ACK which it overtook
 	localSeq     uint32          // of our last request
 	bye          chan struct{}   // closed when our BYE has had its answer
 	heard        time.Time       // when the last request came, or the answer went
@@ -243,8 +244,7 @@ func (c *call) loop(ctx, hard context.Context) {
 			c.ender = by
 			c.on(hard, sip.HangUp)
 		case m := <-c.inbox:
-			c.within(hard, m)
-			close(m.done)
+			c.take(hard, m)
 		case ack := <-c.tx.Acks(): // of a caller that repeats the INVITE's branch
 			c.ack(hard, toRequest(ack), ack.CSeq())
 		case <-c.slow:
@@ -255,6 +255,8 @@ func (c *call) loop(ctx, hard context.Context) {
 			c.ringAgain(hard)
 		case <-c.timers.port.C:
 			c.answer(hard)
+		case <-c.timers.early.C:
+			c.refuseEarly()
 		case <-c.timers.repeat.C:
 			c.repeat(hard)
 		case <-c.timers.session.C:
@@ -269,6 +271,11 @@ func (c *call) loop(ctx, hard context.Context) {
 			c.judge(hard, v)
 		case <-c.bye:
 			c.bye = nil
+		}
+		if c.early != nil && c.pending == nil { // its ACK came, or the call ended
+			m := *c.early
+			c.early = nil
+			c.take(hard, m)
 		}
 	}
 }

@@ -115,11 +115,23 @@ func TestHoldAndResume(t *testing.T) {
 		offer(strings.Replace(r.phone.sdp("8"), "c=IN IP4 192.0.2.9", "c=IN IP4 0.0.0.0", 1), "a=recvonly")
 		offer(r.phone.sdp("0"), "RTP/AVP 0")
 		require.Contains(t, offer("", "m=audio"), "a=sendrecv")
-		// A second one before the first is acknowledged must come again later (§14.2).
+		// One that overtook the ACK of the one before waits for it.
+		cseq++
+		r.phone.send(r.phone.write(req{method: "INVITE", callID: "c1", cseq: cseq, toTag: tag, body: r.phone.sdp("8")}))
+		r.phone.wait("SIP/2.0 200", time.Second)
+		cseq++
+		r.phone.send(r.phone.write(req{method: "INVITE", callID: "c1", cseq: cseq, toTag: tag, body: r.phone.sdp("8") + "a=sendonly\r\n"}))
+		synctest.Wait()
+		require.Empty(t, r.phone.drain())
+		r.phone.send(r.phone.write(req{method: "ACK", callID: "c1", cseq: cseq - 1, toTag: tag, branch: "z9hG4bK-ack-overtaken"}))
+		require.Contains(t, r.phone.wait("SIP/2.0 200", 100*time.Millisecond), "a=recvonly")
+		r.phone.send(r.phone.write(req{method: "ACK", callID: "c1", cseq: cseq, toTag: tag, branch: "z9hG4bK-ack-overtaking"}))
+		synctest.Wait()
+		// Another before the first is acknowledged at all must come again later (§14.2).
 		r.phone.send(r.phone.write(req{method: "INVITE", callID: "c1", cseq: cseq + 1, toTag: tag, body: r.phone.sdp("8")}))
 		r.phone.wait("SIP/2.0 200", time.Second)
 		r.phone.send(r.phone.write(req{method: "INVITE", callID: "c1", cseq: cseq + 2, toTag: tag, body: r.phone.sdp("8")}))
-		require.NotEmpty(t, header(r.phone.wait("SIP/2.0 500", 400*time.Millisecond), "Retry-After"))
+		require.NotEmpty(t, header(r.phone.wait("SIP/2.0 500", 600*time.Millisecond), "Retry-After"))
 		// An old number is refused whatever it asks for, but an ACK (§12.2.2).
 		r.phone.send(r.phone.write(req{method: "BYE", callID: "c1", cseq: 2, toTag: tag}))
 		r.phone.wait("SIP/2.0 500", time.Second)

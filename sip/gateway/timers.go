@@ -12,13 +12,13 @@ import (
 
 // timers of one call; only its own goroutine touches them.
 type timers struct {
-	refresh, late, port, repeat, session, quiet *time.Timer
+	refresh, late, port, repeat, session, quiet, early *time.Timer
 }
 
 func (c *call) startTimers() {
 	c.timers = timers{
 		refresh: time.NewTimer(ringRefresh), late: time.NewTimer(c.ln.cfg.Slow),
-		port: stopped(), repeat: stopped(), session: stopped(), quiet: stopped(),
+		port: stopped(), repeat: stopped(), session: stopped(), quiet: stopped(), early: stopped(),
 	}
 }
 
@@ -29,7 +29,7 @@ func stopped() *time.Timer {
 }
 
 func (c *call) stopTimers() {
-	for _, t := range []*time.Timer{c.timers.refresh, c.timers.late, c.timers.port, c.timers.repeat, c.timers.session, c.timers.quiet} {
+	for _, t := range []*time.Timer{c.timers.refresh, c.timers.late, c.timers.port, c.timers.repeat, c.timers.session, c.timers.quiet, c.timers.early} {
 		t.Stop()
 	}
 }
