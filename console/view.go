@@ -187,8 +187,37 @@ func (a audience) event(e dispatch.Event) Event {
 		}
 		d.OrderNumber, d.Comment, d.Reason, d.Rule, d.Ruleset, d.Why = "", "", "", "", 0, ""
 	}
+	v.Actor, d = withoutCalls(v.Actor, e.Kind, d)
 	v.Data = d
 	return v
+}
+
+// withoutCalls leaves of the calls and messages behind a card what the card itself
+// shows a duty officer: how the first of them came (its origin) and from which
+// number. Another caller's number, how and when each ended, its words and its id
+// are not the service's.
+func withoutCalls(by dispatch.Actor, kind dispatch.EventKind, d dispatch.Details) (dispatch.Actor, dispatch.Details) {
+	var shown dispatch.Snapshot
+	if d.Card != nil {
+		shown = *d.Card
+	}
+	if d.Caller != shown.Caller {
+		d.Caller = ""
+	}
+	if string(d.ContactKind) != string(shown.Origin) {
+		d.ContactKind = ""
+	}
+	if who, number, _ := strings.Cut(string(by), ":"); who == "caller" && number != shown.Caller {
+		by = "caller"
+	}
+	if kind == dispatch.EventContact && d.Text != shown.Description {
+		d.Text = ""
+	}
+	if kind == dispatch.EventContactState {
+		d.From, d.To, d.Reason, d.Why = "", "", "", ""
+	}
+	d.Contact = dispatch.ContactID{}
+	return by, d
 }
 
 func (a audience) events(list []dispatch.Event) []Event {

@@ -75,7 +75,8 @@ type Assignment struct {
 
 	// OrderNumber is the service's own number of its order.
 	OrderNumber string
-	// Comment is the service's last word, mandatory for a refusal.
+	// Comment is what the service said to its present state, mandatory for a
+	// refusal. What it said to earlier ones is in the journal.
 	Comment string
 	// Undeliverable is the broker's final refusal; empty when there was none.
 	Undeliverable string
@@ -90,9 +91,9 @@ type Assignment struct {
 	FinishedAt  time.Time
 }
 
-// enter sets the state and its time stamp.
+// enter sets the state and its time stamp. The comment was the former state's.
 func (a Assignment) enter(s AssignmentState, at time.Time) Assignment {
-	a.State = s
+	a.State, a.Comment = s, ""
 	switch s {
 	case Published:
 		a.PublishedAt = at

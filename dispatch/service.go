@@ -43,9 +43,7 @@ func TakeReply(r Reply) Decide {
 		if r.OrderNumber != "" {
 			a.OrderNumber = r.OrderNumber
 		}
-		if r.Comment != "" {
-			a.Comment = r.Comment
-		}
+		a.Comment = r.Comment
 		c = c.withAssignment(a)
 		return c.follow(r.At, newEvent(c.ID, EventStatus, r.By, r.At, Details{
 			Service: r.Service, From: string(from), To: string(r.To),
