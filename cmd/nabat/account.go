@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"nabat/console"
 	consoledb "nabat/console/postgres"
 	"nabat/dispatch"
+	"nabat/routing"
 )
 
 type tokenCmd struct {
@@ -31,6 +33,9 @@ type tokenCreateCmd struct {
 
 // Run prints a fresh token, which is shown only this once.
 func (c tokenCreateCmd) Run(ctx context.Context, t terminal) error {
+	if err := checkService(t, c.Role); err != nil {
+		return err
+	}
 	now, made := time.Now(), c.Name == ""
 	if made {
 		c.Name = madeName(now)
@@ -57,6 +62,22 @@ func (c tokenCreateCmd) Run(ctx context.Context, t terminal) error {
 // something that two of one second differ in.
 func madeName(now time.Time) string {
 	return "cli-" + now.UTC().Format("20060102-150405") + "-" + strings.ToLower(rand.Text()[:6])
+}
+
+// checkService refuses a duty officer of a service that this city does not have:
+// nothing would ever be sent there, and nobody would see why.
+func checkService(t terminal, role string) error {
+	rl, service, err := console.ParseRole(role)
+	known := routing.DefaultVocabulary().Services
+	if err != nil || rl != console.Duty || slices.Contains(known, service) {
+		return nil // another fault of the role is told where the account is made
+	}
+	names := make([]string, len(known))
+	for i, s := range known {
+		names[i] = string(s)
+	}
+	return fmt.Errorf(t.say("роль: службы «%s» нет; есть %s", "role: there is no service %q; there are %s"),
+		service, strings.Join(names, ", "))
 }
 
 // accountError puts the refusal of a form's field into the user's language; the
@@ -111,6 +132,9 @@ type userAddCmd struct {
 // Run adds a person; the password comes from standard input, or is made up and
 // printed when that is a terminal.
 func (c userAddCmd) Run(ctx context.Context, t terminal) error {
+	if err := checkService(t, c.Role); err != nil {
+		return err
+	}
 	password, made, err := askPassword()
 	if err != nil {
 		return err

@@ -62,6 +62,8 @@ func TestTokensAndPeople(t *testing.T) {
 		{named, "имя жетона «city» занято", `a token named "city" exists`},
 		{[]string{"token", "revoke", "nobody"}, "жетона «nobody» нет", `no token "nobody"`},
 		{[]string{"token", "create", "--role", "king"}, "роль: бывает", `role "king"`},
+		{[]string{"token", "create", "--role", "duty:nonesuch"}, "службы «nonesuch» нет; есть police, fire, gas, medical", `no service "nonesuch"; there are police, fire, gas, medical`},
+		{[]string{"user", "add", "boris", "--role", "duty:nonesuch"}, "службы «nonesuch» нет; есть police", `no service "nonesuch"`},
 		{[]string{"token", "create", "--role", "admin", "--name", "Я"}, "имя жетона: от 1", "name: must be"},
 		{[]string{"user", "add", "Я", "--role", "admin"}, "имя для входа: от 1", "login: must be"},
 		{[]string{"user", "passwd", "nobody"}, "входа «nobody» нет", `nobody has the login "nobody"`},
