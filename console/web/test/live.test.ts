@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Incident, Me } from '../src/model/protocol'
 import { Live } from '../src/store/live'
 import type { Socket } from '../src/store/link'
-import { operator, T0 } from './make'
+import { incident, operator, T0 } from './make'
 
 // The whole session over a made-up socket in made-up time.
 
@@ -300,7 +300,8 @@ describe('drafts', () => {
       await vi.advanceTimersByTimeAsync(100)
     }
     await vi.advanceTimersByTimeAsync(900)
-    expect(s.of('cmd')).toMatchObject([{ kind: 'save', form: { type: '', place: 'Nev', description: '' } }])
+    expect(s.of('cmd')).toMatchObject([{ kind: 'save', form: { place: 'Nev', base: { place: '' } } }])
+    expect(Object.keys(s.of('cmd')[0]?.form as object)).toEqual(['place', 'base'])
   })
 
   it('sends what was typed meanwhile after the first save is answered', async () => {
@@ -342,7 +343,7 @@ describe('drafts', () => {
     expect(live.drafts.send(card())).toEqual(['place'])
     live.drafts.resolve(card(), 'place', 'mine')
     await vi.advanceTimersByTimeAsync(700)
-    expect(s.of('cmd')).toMatchObject([{ kind: 'save', form: { place: 'mine' } }])
+    expect(s.of('cmd')).toMatchObject([{ kind: 'save', form: { place: 'mine', base: { place: 'theirs' } } }])
   })
 
   it('never saves the changes of a registered card by itself', async () => {
@@ -351,7 +352,171 @@ describe('drafts', () => {
     await run(3)
     expect(s.of('cmd')).toHaveLength(0)
     expect(live.drafts.send(card())).toEqual([])
-    expect(s.of('cmd')).toMatchObject([{ kind: 'send', form: { type: 'fire', place: 'B' } }])
+    expect(s.of('cmd')).toMatchObject([{ kind: 'send', form: { place: 'B', base: { place: 'A' } } }])
+  })
+})
+
+describe('two people at one draft', () => {
+  const card = (): Incident => {
+    const i = live.board.row('i1')?.peek()
+    if (i === undefined) throw new Error('no card')
+    return i
+  }
+  const changed = { code: 'conflict', field: 'place', ru: 'р', en: 'e' }
+  const forms = (s: FakeSocket): unknown[] => s.of('cmd').map((c) => c.form)
+
+  it('keeps both texts when one typed offline and the other changed another field', async () => {
+    connect().onclose?.({ code: 1006 })
+    live.drafts.type(card(), 'description', 'smoke')
+    await vi.advanceTimersByTimeAsync(2_000)
+    const s = connect([row({ version: 2, place: 'Nevsky 1' })])
+    await vi.advanceTimersByTimeAsync(700)
+    expect(forms(s)).toEqual([{ description: 'smoke', base: { description: '' } }])
+    expect(live.drafts.of('i1').peek().fields.place).toBeUndefined()
+  })
+
+  it('keeps both texts when both type at once', async () => {
+    const s = connect()
+    live.drafts.type(card(), 'place', 'Nevsky 1')
+    s.say({ t: 'delta', epoch: 'e', prev: 5, seq: 6, incidents: [row({ version: 2, description: 'smoke' })] })
+    await vi.advanceTimersByTimeAsync(700)
+    expect(forms(s)).toEqual([{ place: 'Nevsky 1', base: { place: '' } }])
+  })
+
+  it('shows both texts when the server refused, and sends what was chosen; the other fields go on', async () => {
+    const s = connect()
+    live.drafts.type(card(), 'place', 'mine')
+    live.drafts.type(card(), 'description', 'smoke')
+    await vi.advanceTimersByTimeAsync(700)
+    s.say({ t: 'result', id: 'cmd-1', ok: false, error: changed, incident: row({ version: 2, place: 'theirs' }) })
+    expect(live.drafts.of('i1').peek().fields.place).toMatchObject({ mine: 'mine', theirs: 'theirs' })
+    await vi.advanceTimersByTimeAsync(700)
+    expect(forms(s).at(-1)).toEqual({ description: 'smoke', base: { description: '' } })
+    s.say({ t: 'result', id: 'cmd-2', ok: true, incident: row({ version: 3, place: 'theirs', description: 'smoke' }) })
+    expect(live.drafts.send(card())).toEqual(['place'])
+    live.drafts.resolve(card(), 'place', 'mine')
+    live.drafts.send(card())
+    expect(s.of('cmd')).toHaveLength(3)
+    expect(s.of('cmd').at(-1)).toMatchObject({ kind: 'send', form: { place: 'mine', base: { place: 'theirs' } } })
+  })
+
+  it('waits for the card when the refusal came without it, and does not ask in circles', async () => {
+    const s = connect()
+    live.drafts.type(card(), 'place', 'mine')
+    live.drafts.type(card(), 'description', 'smoke')
+    await vi.advanceTimersByTimeAsync(700)
+    s.say({ t: 'result', id: 'cmd-1', ok: false, error: changed })
+    await run(3)
+    expect(s.of('cmd')).toHaveLength(1)
+    s.say({ t: 'delta', epoch: 'e', prev: 5, seq: 6, incidents: [row({ version: 2, place: 'theirs' })] })
+    await vi.advanceTimersByTimeAsync(700)
+    expect(forms(s).at(-1)).toEqual({ description: 'smoke', base: { description: '' } })
+  })
+
+  it('sends the form only after the save before it, and grown from it', async () => {
+    const s = connect()
+    live.drafts.type(card(), 'place', 'A')
+    await vi.advanceTimersByTimeAsync(700)
+    live.drafts.type(card(), 'place', 'AB')
+    live.drafts.send(card())
+    expect(s.of('cmd').map((c) => c.kind)).toEqual(['save'])
+    s.say({ t: 'result', id: 'cmd-1', ok: true, incident: row({ version: 2, place: 'A' }) })
+    expect(s.of('cmd').at(-1)).toMatchObject({ id: 'cmd-2', kind: 'send', form: { place: 'AB', base: { place: 'A' } } })
+    s.say({ t: 'result', id: 'cmd-2', ok: true, incident: row({ version: 3, state: 'registered', place: 'AB' }) })
+    expect(live.drafts.of('i1').peek().sent).toEqual([])
+    expect(storage.length).toBe(0)
+  })
+
+  it('sends from what the save grew from when that was refused', async () => {
+    const s = connect()
+    live.drafts.type(card(), 'place', 'A')
+    await vi.advanceTimersByTimeAsync(700)
+    live.drafts.send(card()) // the same text: it goes again, because the save may fail
+    s.say({ t: 'result', id: 'cmd-1', ok: false, error: { ...changed, field: '' }, incident: row({ version: 2, state: 'dispatched' }) })
+    expect(s.of('cmd').at(-1)).toMatchObject({ kind: 'send', form: { place: 'A', base: { place: '' } } })
+  })
+
+  it('keeps bases and order over a reload, and resends the same after a reconnect', async () => {
+    const s = connect()
+    live.drafts.type(card(), 'place', 'A')
+    await vi.advanceTimersByTimeAsync(700)
+    live.drafts.type(card(), 'place', 'AB')
+    live.drafts.send(card())
+    s.onclose?.({ code: 1006 })
+    live.stop()
+    live = start()
+    const s2 = connect([row({ version: 2, place: 'A' })]) // the save had arrived
+    expect(forms(s2)).toEqual([{ place: 'A', base: { place: '' } }])
+    s2.say({ t: 'result', id: 'cmd-1', ok: true, incident: row({ version: 2, place: 'A' }) })
+    expect(forms(s2).at(-1)).toEqual({ place: 'AB', base: { place: 'A' } })
+    expect(live.drafts.of('i1').peek().fields.place?.theirs ?? null).toBeNull()
+  })
+
+  it('rewrites a shelved form when the one before it is refused in the next life of the tab', async () => {
+    connect()
+    live.drafts.type(incident(), 'place', 'A')
+    await vi.advanceTimersByTimeAsync(700)
+    live.drafts.type(card(), 'place', 'AB')
+    live.drafts.send(card())
+    live.stop()
+    live = start()
+    const s = connect([row({ version: 2, place: 'theirs' })])
+    s.say({ t: 'result', id: 'cmd-1', ok: false, error: changed, incident: row({ version: 2, place: 'theirs' }) })
+    expect(forms(s).at(-1)).toEqual({ place: 'AB', base: { place: '' } }) // the server will refuse it too
+    s.say({ t: 'result', id: 'cmd-2', ok: false, error: changed, incident: row({ version: 2, place: 'theirs' }) })
+    expect(live.drafts.of('i1').peek().fields.place).toMatchObject({ mine: 'AB', theirs: 'theirs' })
+  })
+
+  it('is not misled by an old row that comes late', async () => {
+    const s = connect()
+    live.drafts.type(card(), 'place', 'A')
+    await vi.advanceTimersByTimeAsync(700)
+    s.say({ t: 'result', id: 'cmd-1', ok: true, incident: row({ version: 3, place: 'A' }) })
+    live.drafts.enter(card(), 'place')
+    live.drafts.type(card(), 'place', 'AB')
+    s.say({ t: 'delta', epoch: 'e', prev: 5, seq: 6, incidents: [row({ version: 2, description: 'x' })] })
+    expect(live.drafts.of('i1').peek().fields.place).toMatchObject({ mine: 'AB', base: 'A', theirs: null })
+  })
+})
+
+describe('a command too big', () => {
+  const huge = 'ы'.repeat(300_000)
+
+  it('fails here, at once and visibly, and is not kept', () => {
+    const s = connect()
+    live.command('i1', 'close', { reason: huge })
+    expect(s.of('cmd')).toHaveLength(0)
+    expect(live.outbox.failure('i1', 'close')?.error.ru).not.toBe('')
+    expect(storage.length).toBe(0)
+    live.command('i1', 'hangUp')
+    expect(s.of('cmd')).toHaveLength(1)
+  })
+
+  it('fails when a former page has left it on the shelf', () => {
+    live.stop()
+    storage.setItem('nabat.command.op.x', JSON.stringify({ at: 1, command: { id: 'x', incident: 'i1', kind: 'close', reason: huge } }))
+    live = start()
+    expect(connect().of('cmd')).toHaveLength(0)
+    expect(live.outbox.failure('i1', 'close')?.error.code).toBe('invalid')
+    expect(storage.length).toBe(0)
+  })
+
+  it('fails when the server closed the line for it, and the others go on', async () => {
+    const s = connect()
+    live.command('i1', 'hangUp')
+    live.command('i1', 'close', { reason: 'a long one' })
+    s.onclose?.({ code: 1009 })
+    await vi.advanceTimersByTimeAsync(400)
+    expect(connect().of('cmd').map((c) => c.kind)).toEqual(['hangUp'])
+    expect(live.outbox.failure('i1', 'close')?.error.code).toBe('invalid')
+  })
+
+  it('is the only one to fail: another end of the line fails nothing', async () => {
+    const s = connect()
+    live.command('i1', 'hangUp')
+    s.onclose?.({ code: 1008 })
+    await vi.advanceTimersByTimeAsync(400)
+    expect(connect().of('cmd')).toHaveLength(1)
   })
 })
 

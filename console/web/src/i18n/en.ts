@@ -78,7 +78,7 @@ export const en: Dictionary = {
     needType: 'Choose what happened', needPlace: 'Give the place', needReason: 'Give a reason',
     tooLong: (n) => `At most ${n} characters`,
     conflict: 'Somebody else has changed this field:', conflictEmpty: '(cleared)', mine: 'Keep my text', theirs: 'Take their text',
-    conflictFirst: 'First decide whose text to keep', discard: 'Drop my changes',
+    conflictFirst: 'First decide whose text to keep', sendBlocked: 'Cannot send: first decide whose text to keep', discard: 'Drop my changes',
     lostEdits: 'Your text was not sent, and the card can no longer be changed:', dropEdits: 'Remove',
   },
 
@@ -94,7 +94,7 @@ export const en: Dictionary = {
     },
     pending: 'Waiting for the server…', offline: 'No connection: the command goes out as soon as it is back',
     late: 'No answer in 5 s. The command is not lost, it is being repeated',
-    failed: 'Not done', unknownError: 'The server refused without a reason', orderLabel: 'Order number',
+    tooBig: 'The command is too big. Shorten the text', failed: 'Not done', unknownError: 'The server refused without a reason', orderLabel: 'Order number',
   },
 
   keys: {

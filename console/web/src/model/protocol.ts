@@ -125,6 +125,13 @@ export interface Form {
 export type FormField = keyof Form
 export const formFields: readonly FormField[] = ['type', 'place', 'description']
 
+// FormChange holds the fields to change, each with the stored value it grew from.
+// The server refuses it whole, as a conflict that names the field, when a base is
+// no longer what is stored.
+export interface FormChange extends Partial<Form> {
+  base?: Partial<Form>
+}
+
 export type CommandKind =
   | 'save' | 'send' | 'closeWithoutResponse' | 'close' | 'cancel' | 'reply' | 'hangUp'
 
@@ -132,7 +139,7 @@ export interface Command {
   id: string
   kind: CommandKind
   incident: string
-  form?: Form
+  form?: FormChange
   reason?: string
   status?: AssignmentState
   orderNumber?: string
@@ -181,6 +188,11 @@ export const isFinal = (s: AssignmentState): boolean => finals.includes(s)
 export const isUndecided = (s: AssignmentState): boolean =>
   s === 'added' || s === 'published' || s === 'received'
 
-/** The server's bounds, in characters. A field that took more than its command's
- * frame may hold would be refused, and sent again, for ever. */
+/** The server's bounds, in characters. */
 export const LIMITS = { place: 500, description: 4000, orderNumber: 64, comment: 2000 } as const
+
+/** The server's bound of one message, in octets; above it the connection is closed
+ * (1009). The longest command within LIMITS is a fifth of it. */
+export const FRAME_LIMIT = 512 * 1024
+
+export const tooBigCode = 1009

@@ -1,7 +1,10 @@
 import { signal, type Signal } from '@preact/signals'
-import { formFields, type Command, type CommandKind, type Form, type FormField, type Incident } from '../model/protocol'
 import {
-  answered, anyDirty, conflicts, edit, emptyDraft, formOf, left, resolve, sending, serverChanged, toSave, type Draft,
+  formFields, type Command, type CommandError, type CommandKind, type FormChange, type FormField, type Incident,
+} from '../model/protocol'
+import {
+  answered, anyDirty, conflicts, edit, emptyDraft, formOf, isEmpty, left, resolve, sending, serverChanged, toSave,
+  type Draft,
 } from '../model/draft'
 import type { DraftShelf } from './shelf'
 
@@ -13,6 +16,7 @@ export const saveAfterMs = 600
 
 export interface DraftPorts {
   incident(id: string): Incident | undefined
+  newId(): string
   command(incident: string, kind: CommandKind, rest: Partial<Command>): void
 }
 
@@ -22,6 +26,10 @@ export class Drafts {
   private focused: { incident: string; field: FormField } | null = null
   private readonly drafts = new Map<string, Signal<Draft>>()
   private readonly timers = new Map<string, ReturnType<typeof setTimeout>>()
+  // The version of the card that the last form was made from, and the cards whose
+  // form somebody else's change refused before we saw it.
+  private readonly madeFrom = new Map<string, number>()
+  private readonly outrun = new Set<string>()
 
   constructor(
     private readonly shelf: DraftShelf,
@@ -70,6 +78,7 @@ export class Drafts {
     const s = this.drafts.get(i.id)
     if (s === undefined) return
     this.set(i.id, serverChanged(s.peek(), formOf(i)))
+    if (this.outrun.has(i.id)) this.goOn(i)
   }
 
   // afterSnapshot takes up what a closed tab or a lost line left behind.
@@ -88,22 +97,34 @@ export class Drafts {
     const open = conflicts(d)
     if (open.length > 0) return open
     this.stop(i.id)
-    this.go(i, 'send', toSave(d, formOf(i)))
+    this.go(i, 'send', toSave(d))
     return []
   }
 
-  settled(c: Command, ok: boolean): void {
+  settled(c: Command, ok: boolean, error?: CommandError): void {
     if (c.form === undefined || (c.kind !== 'save' && c.kind !== 'send')) return
-    this.set(c.incident, answered(this.of(c.incident).peek(), c.form, ok))
+    this.set(c.incident, answered(this.of(c.incident).peek(), c.id, ok))
     // What was typed while the save was on its way goes next; what the server
-    // refused waits for the person.
+    // refused waits for the person. Where somebody else was faster at one field,
+    // the others go on without it, as soon as we see what is there now.
     if (ok) this.schedule(c.incident)
+    else if (error?.code === 'conflict' && error.field !== '') {
+      this.outrun.add(c.incident)
+      const i = this.ports.incident(c.incident)
+      if (i !== undefined) this.goOn(i)
+    }
+  }
+
+  private goOn(i: Incident): void {
+    if (i.version <= (this.madeFrom.get(i.id) ?? -1)) return
+    this.outrun.delete(i.id)
+    this.schedule(i.id)
   }
 
   // known tells of a command that a former life of this tab sent.
   known(c: Command): void {
     if (c.form === undefined) return
-    this.set(c.incident, sending(this.of(c.incident).peek(), c.form))
+    this.set(c.incident, sending(this.of(c.incident).peek(), c.id, c.form))
   }
 
   private schedule(id: string): void {
@@ -122,15 +143,15 @@ export class Drafts {
     const d = this.of(id).peek()
     const i = this.ports.incident(id)
     if (i === undefined || i.state !== 'draft' || d.sent.length > 0 || !anyDirty(d)) return
-    const form = toSave(d, formOf(i))
-    const now = formOf(i)
-    if (form.type === now.type && form.place.trim() === now.place && form.description === now.description) return
-    this.go(i, 'save', form)
+    const form = toSave(d)
+    if (!isEmpty(form)) this.go(i, 'save', form)
   }
 
-  private go(i: Incident, kind: 'save' | 'send', form: Form): void {
-    this.set(i.id, sending(this.of(i.id).peek(), form))
-    this.ports.command(i.id, kind, { form })
+  private go(i: Incident, kind: 'save' | 'send', form: FormChange): void {
+    const id = this.ports.newId()
+    this.madeFrom.set(i.id, i.version)
+    this.set(i.id, sending(this.of(i.id).peek(), id, form))
+    this.ports.command(i.id, kind, { id, form })
   }
 
   private set(id: string, changed: Draft): void {

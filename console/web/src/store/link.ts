@@ -26,7 +26,7 @@ export interface LinkPorts {
 export interface LinkEvents {
   opened(): void
   frame(f: ServerFrame): void
-  closed(): void
+  closed(code: number): void // 1006: it just broke
   sessionGone(): void
 }
 
@@ -36,6 +36,7 @@ const openTimeoutMs = 5_000
 const firstPauseMs = 300
 const mostPauseMs = 5_000
 const goToLogin = 4001
+const broken = 1006
 
 export class Link {
   readonly state = signal<LinkState>('stopped')
@@ -74,7 +75,7 @@ export class Link {
   restart(): void {
     if (this.state.peek() !== 'open') return
     this.drop()
-    this.events.closed()
+    this.events.closed(broken)
     this.pause()
   }
 
@@ -123,7 +124,7 @@ export class Link {
       clearTimeout(this.timer)
       this.socket = null
       const wasOpen = this.state.peek() === 'open'
-      if (wasOpen) this.events.closed()
+      if (wasOpen) this.events.closed(e.code)
       if (e.code === goToLogin) this.end()
       else this.pause()
     }

@@ -4,7 +4,11 @@ import { ServerClock } from '../model/clock'
 import { deadMs, Freshness } from '../model/freshness'
 import { Outbox } from '../model/outbox'
 import { waitsForMe } from '../model/order'
-import type { ClientFrame, Command, CommandKind, Incident, JournalEvent, Me, ServerFrame } from '../model/protocol'
+import {
+  tooBigCode, type ClientFrame, type Command, type CommandKind, type Incident, type JournalEvent, type Me, type ServerFrame,
+} from '../model/protocol'
+import { en } from '../i18n/en'
+import { ru } from '../i18n/ru'
 import type { Api } from './api'
 import { Drafts } from './drafts'
 import { Link, type LinkPorts } from './link'
@@ -61,16 +65,18 @@ export class Live {
     this.link = new Link(ports, {
       opened: () => this.opened(),
       frame: (f) => this.frame(f),
-      closed: () => this.closed(),
+      closed: (code) => this.closed(code),
       sessionGone: () => ports.sessionGone(),
     })
     this.outbox = new Outbox(
       new CommandShelf(ports.storage, me.login),
       (c) => this.send({ t: 'cmd', ...c }),
-      (c, ok) => this.drafts.settled(c, ok),
+      (c, ok, error) => this.drafts.settled(c, ok, error),
+      { code: 'invalid', field: '', ru: ru.act.tooBig, en: en.act.tooBig },
     )
     this.drafts = new Drafts(new DraftShelf(ports.storage, me.login), {
       incident: (id) => this.board.row(id)?.peek(),
+      newId: () => ports.newId(),
       command: (incident, kind, rest) => this.command(incident, kind, rest),
     })
   }
@@ -95,7 +101,7 @@ export class Live {
   }
 
   command(incident: string, kind: CommandKind, rest: Partial<Command> = {}): void {
-    const c: Command = { ...rest, id: this.ports.newId(), incident, kind }
+    const c: Command = { ...rest, id: rest.id ?? this.ports.newId(), incident, kind }
     this.outbox.add(c, this.serverNow(), this.ports.mono())
   }
 
@@ -128,8 +134,9 @@ export class Live {
     this.check()
   }
 
-  private closed(): void {
+  private closed(code: number): void {
     this.greeted = false
+    if (code === tooBigCode) this.outbox.overflowed(this.ports.mono())
     this.board.connectionLost()
     this.freshness.closed()
     this.outbox.lost()
@@ -186,7 +193,7 @@ export class Live {
       case 'nothing':
         return
     }
-    if (f.t === 'delta') for (const i of f.incidents) this.drafts.rowChanged(i)
+    if (f.t === 'delta') for (const i of f.incidents) this.rowChanged(i)
     if (f.t === 'snapshot') {
       this.drafts.afterSnapshot()
       if (this.outbox.pending.peek().size > 0) this.outbox.opened(mono)
@@ -200,7 +207,13 @@ export class Live {
 
   private learn(i: Incident): void {
     this.board.learn(i)
-    this.drafts.rowChanged(i)
+    this.rowChanged(i)
+  }
+
+  // The board knows which of two rows is the newer; an old one that comes late must
+  // not look like somebody's change.
+  private rowChanged(i: Incident): void {
+    this.drafts.rowChanged(this.board.row(i.id)?.peek() ?? i)
   }
 
   private addEvents(incident: string, events: readonly JournalEvent[]): void {

@@ -34,6 +34,7 @@ const keysOf = (store: Storage, prefix: string): string[] =>
 
 export class CommandShelf implements Shelf {
   private readonly prefix: string
+  private last = 0
   constructor(
     private readonly store: Storage,
     login: string,
@@ -51,8 +52,14 @@ export class CommandShelf implements Shelf {
       .filter((c) => typeof c.id === 'string' && typeof c.incident === 'string' && kinds.includes(c.kind))
   }
 
+  // The order of the commands is their order in time, and two in one millisecond
+  // have one too; a command that is put again keeps its place.
   put(command: Command): void {
-    write(this.store, this.prefix + command.id, { at: Date.now(), command })
+    const key = this.prefix + command.id
+    const old = parse(this.store.getItem(key))
+    const at = isObject(old) && typeof old.at === 'number' ? old.at : Math.max(Date.now(), this.last + 0.001)
+    this.last = Math.max(this.last, at)
+    write(this.store, key, { at, command })
   }
 
   drop(id: string): void {

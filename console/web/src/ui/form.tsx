@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { pick, t } from '../i18n'
-import { anyDirty, conflicts, dirty, formOf, shown, status, toSave } from '../model/draft'
+import { anyDirty, conflicts, dirty, formOf, shown, status } from '../model/draft'
 import { LIMITS, type FormField, type Incident } from '../model/protocol'
 import { mayCloseWithoutResponse, mayEdit } from '../model/rights'
 import { classifier } from '../store/app'
@@ -22,7 +22,7 @@ const lost = (live: Live, i: Incident) => {
   return (
     <div class="note note-warn" data-testid="lost-edits">
       <p>{t().form.lostEdits}</p>
-      {(['type', 'place', 'description'] as const).filter((f) => dirty(d.fields[f], f)).map((f) => (
+      {(['type', 'place', 'description'] as const).filter((f) => dirty(d, f)).map((f) => (
         <p key={f} class="pre">
           {t().fields[f]}: {f === 'type' ? typeName(d.fields[f]?.mine ?? '') : d.fields[f]?.mine}
         </p>
@@ -40,6 +40,7 @@ export const CardForm = ({ live, i }: { live: Live; i: Incident }) => {
   if (!mayEdit(i, live.me)) return lost(live, i)
 
   const isDraft = i.state === 'draft'
+  const undecided = conflicts(d).length > 0
   const sending = live.outbox.of(i.id, 'send')
   const refused = live.outbox.failure(i.id, 'send') ?? live.outbox.failure(i.id, 'save')
   const problem = (f: FormField): string | undefined =>
@@ -51,17 +52,22 @@ export const CardForm = ({ live, i }: { live: Live; i: Incident }) => {
     if (problems.peek()[f] !== undefined) problems.value = { ...problems.peek(), [f]: undefined } as Problem
     live.drafts.type(i, f, value)
   }
+  const choose = (f: FormField, keep: 'mine' | 'theirs'): void => {
+    live.outbox.clearFailure(i.id, 'send')
+    live.outbox.clearFailure(i.id, 'save')
+    problems.value = { ...problems.peek(), [f]: undefined } as Problem
+    live.drafts.resolve(i, f, keep)
+  }
   const focus = (f: FormField): void => document.getElementById(`form-${f}`)?.focus()
 
   const submit = (e?: Event): void => {
     e?.preventDefault()
     if (sending !== undefined) return
-    const form = toSave(d, server)
     const found: Problem = {}
-    if (form.type === '') found.type = w.needType
-    if (form.place.trim() === '') found.place = w.needPlace
+    if (shown(d, 'type', server) === '') found.type = w.needType
+    if (shown(d, 'place', server).trim() === '') found.place = w.needPlace
     for (const f of ['place', 'description'] as const) {
-      if ([...form[f]].length > most[f]) found[f] = w.tooLong(most[f])
+      if ([...shown(d, f, server)].length > most[f]) found[f] = w.tooLong(most[f])
     }
     for (const f of conflicts(d)) found[f] = w.conflictFirst
     problems.value = found
@@ -92,8 +98,8 @@ export const CardForm = ({ live, i }: { live: Live; i: Incident }) => {
             <p>
               {w.conflict} <b class="pre">{theirs === '' ? w.conflictEmpty : f === 'type' ? typeName(theirs) : theirs}</b>
             </p>
-            <button type="button" class="small" data-testid={`form-${f}-mine`} onClick={() => live.drafts.resolve(i, f, 'mine')}>{w.mine}</button>
-            <button type="button" class="small" data-testid={`form-${f}-theirs`} onClick={() => live.drafts.resolve(i, f, 'theirs')}>{w.theirs}</button>
+            <button type="button" class="small" data-testid={`form-${f}-mine`} onClick={() => choose(f, 'mine')}>{w.mine}</button>
+            <button type="button" class="small" data-testid={`form-${f}-theirs`} onClick={() => choose(f, 'theirs')}>{w.theirs}</button>
           </div>
         )}
       </div>
@@ -127,13 +133,15 @@ export const CardForm = ({ live, i }: { live: Live; i: Incident }) => {
       </div>
       <DraftState live={live} i={i} />
       <div class="actions">
-        <button type="submit" class="primary" data-testid="send" disabled={sending !== undefined}>
+        <button type="submit" class="primary" data-testid="send" disabled={sending !== undefined || undecided}
+          aria-describedby={undecided ? 'form-blocked' : undefined}>
           {sending !== undefined ? w.sending : isDraft ? w.send : w.sendChanges}
           <Hint k="Ctrl+Enter" />
         </button>
         {!isDraft && anyDirty(d) && sending === undefined && (
           <button type="button" data-testid="discard" onClick={() => live.drafts.discard(i.id)}>{w.discard}</button>
         )}
+        {undecided && <span id="form-blocked" class="error" data-testid="send-blocked">{w.sendBlocked}</span>}
         {mayCloseWithoutResponse(i, live.me) && <CloseWithoutResponse live={live} i={i} />}
       </div>
       <CommandState live={live} incident={i.id} kinds={['send', 'closeWithoutResponse']} />
