@@ -19,6 +19,8 @@ const (
 	idleLimit     = 2 * time.Minute
 	shutdownLimit = 5 * time.Second
 	maxHeader     = 32 * 1024
+	// maxStreams bounds the requests of one HTTP/2 connection at a time.
+	maxStreams = 32
 )
 
 // ErrPlain: plain HTTP is for loopback only.
@@ -32,7 +34,8 @@ func NeedsTLS(a net.Addr) bool {
 
 // Serve answers on ln until ctx ends: HTTPS if cfg is there, else plain HTTP,
 // which is refused (ErrPlain) on an address that is not loopback. It then lets
-// requests finish for a moment and closes. Websockets are ended by package ws.
+// requests finish for a moment and closes. Websockets are ended by package ws. How
+// many may connect is the listener's matter: see Door.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, cfg *tls.Config, log *zap.Logger) error {
 	defer ln.Close()
 	if cfg == nil && NeedsTLS(ln.Addr()) {
@@ -45,6 +48,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, cfg *tls.Config
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, WriteTimeout: requestLimit,
 		IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader, ErrorLog: errorLog,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 	}
 	if cfg != nil {
 		cfg = cfg.Clone()

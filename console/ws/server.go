@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"nabat/console"
+	"nabat/dispatch"
 )
 
 // Close codes of our own; the client knows them.
@@ -19,11 +20,10 @@ const (
 )
 
 const (
-	readLimit    = 64 * 1024
 	outQueue     = 256
 	workQueue    = 16
 	maxWanted    = 16
-	maxPerPerson = 32
+	maxPerPerson = 32 // a person or a program, however many sessions they have
 	// A console that says nothing, not even pong, for pongWait is gone.
 	pingEvery = 20 * time.Second
 	pongWait  = 45 * time.Second
@@ -50,7 +50,7 @@ type Server struct {
 	mu      sync.Mutex
 	stopped bool
 	conns   map[*conn]struct{}
-	perKey  map[console.Sum]int
+	perWho  map[dispatch.Actor]int
 	gone    *sync.Cond // on mu: a connection has ended
 }
 
@@ -61,7 +61,7 @@ func New(house *console.Server, log *zap.Logger, o Options) *Server {
 	}
 	s := &Server{
 		house: house, log: log.Named("console.ws"), most: o.MaxSockets,
-		conns: map[*conn]struct{}{}, perKey: map[console.Sum]int{},
+		conns: map[*conn]struct{}{}, perWho: map[dispatch.Actor]int{},
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: 5 * time.Second, ReadBufferSize: 4096, WriteBufferSize: 4096,
 			WriteBufferPool: &sync.Pool{},
@@ -115,11 +115,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped || len(s.conns) >= s.most || s.perKey[c.person.Key] >= maxPerPerson {
+	if s.stopped || len(s.conns) >= s.most || s.perWho[c.person.Actor()] >= maxPerPerson {
 		return false
 	}
 	s.conns[c] = struct{}{}
-	s.perKey[c.person.Key]++
+	s.perWho[c.person.Actor()]++
 	return true
 }
 
@@ -127,8 +127,8 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if s.perKey[c.person.Key]--; s.perKey[c.person.Key] == 0 {
-		delete(s.perKey, c.person.Key)
+	if s.perWho[c.person.Actor()]--; s.perWho[c.person.Actor()] == 0 {
+		delete(s.perWho, c.person.Actor())
 	}
 	s.gone.Broadcast()
 }

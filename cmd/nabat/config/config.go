@@ -82,6 +82,9 @@ type Console struct {
 	Address Address `default:":8112" env:"ADDRESS" help:"${key_console_address}"`
 	Cert    string  `env:"CERT" type:"path" placeholder:"FILE" help:"${key_console_cert}"`
 	Key     string  `env:"KEY" type:"path" placeholder:"FILE" help:"${key_console_key}"`
+	// Connections bounds the HTTP connections, websockets included; 0 leaves it to
+	// the engine.
+	Connections int `default:"0" env:"CONNECTIONS" help:"${key_console_connections}"`
 }
 
 // Ops is health and metrics.
@@ -114,6 +117,9 @@ func (c Config) Validate() error {
 	}
 	if c.Alarms.PerSource < 0 {
 		found = append(found, Mistake{[]string{"alarms-per-source"}, fmt.Sprintf("%d connections cannot be", c.Alarms.PerSource)})
+	}
+	if c.Console.Connections < 0 {
+		found = append(found, Mistake{[]string{"console-connections"}, fmt.Sprintf("%d connections cannot be", c.Console.Connections)})
 	}
 	for _, n := range []struct {
 		name string

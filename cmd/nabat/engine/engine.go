@@ -68,6 +68,8 @@ type Options struct {
 	// PanelsPerSource bounds the panels' TCP connections of one address; 0: a
 	// quarter of all.
 	PanelsPerSource int
+	// Connections bounds those of consoles and API; 0: a share of the open files.
+	Connections int
 	// TLS is what the console is served with, and the operations address when
 	// others than this machine can reach it; nil: plain HTTP, loopback only.
 	TLS *tls.Config
@@ -284,7 +286,11 @@ func (e *Engine) buildConsole(context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.sockets = ws.New(e.console, e.log, ws.Options{})
+	if e.o.Connections <= 0 {
+		e.o.Connections = e.share.consoles
+	}
+	// The rest is for pages, logins and programs while every place of a console is taken.
+	e.sockets = ws.New(e.console, e.log, ws.Options{MaxSockets: max(1, e.o.Connections*3/4)})
 	return nil
 }
 

@@ -4,20 +4,24 @@ import (
 	"syscall"
 
 	"nabat/alarms/listen"
+	"nabat/console"
 	"nabat/sip/gateway"
 )
 
 // share is how many descriptors those who connect from outside may take.
 type share struct {
-	panels, trunks int
+	panels, trunks, consoles int
 }
 
+// opsConnections is how many may ask for health and metrics at once.
+const opsConnections = 64
+
 // shareOf divides the limit of open files: half for panels, an eighth for
-// telephone trunks, never above the defaults. The rest stays for voice, the
-// database, the broker and the consoles, however many connect.
+// telephone trunks and another for consoles, never above the defaults. The rest
+// stays for voice, the database and the broker, however many connect.
 func shareOf(files uint64) share {
 	part := func(of uint64, most int) int { return int(min(max(files/of, 1), uint64(most))) } //nolint:gosec // at most `most`, which is positive
-	return share{panels: part(2, listen.DefaultMaxConns), trunks: part(8, gateway.DefaultConnections)}
+	return share{panels: part(2, listen.DefaultMaxConns), trunks: part(8, gateway.DefaultConnections), consoles: part(8, console.DefaultConnections)}
 }
 
 // openFiles is the limit of this process; the runtime has raised it to the hard

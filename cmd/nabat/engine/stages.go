@@ -75,7 +75,11 @@ func (e *Engine) serveOps(ctx context.Context) error {
 	if console.NeedsTLS(e.o.Sockets.Ops.Addr()) {
 		secure = e.o.TLS
 	}
-	return console.Serve(ctx, e.o.Sockets.Ops, h, secure, e.log)
+	door, err := console.NewDoor(e.o.Sockets.Ops, "ops", opsConnections, e.metrics, e.log)
+	if err != nil {
+		return err
+	}
+	return console.Serve(ctx, door, h, secure, e.log)
 }
 
 // runRelay waits for the broker and its topics, then publishes while this node
@@ -125,7 +129,11 @@ func (e *Engine) serveConsoles(ctx context.Context) error {
 	parts := []func(context.Context) error{e.console.Run, e.sockets.Run, e.hangUpClosed}
 	if ln := e.o.Sockets.Console; ln != nil {
 		parts = append(parts, func(ctx context.Context) error {
-			return console.Serve(ctx, ln, e.console.Handler(e.sockets), e.o.TLS, e.log)
+			door, err := console.NewDoor(ln, "console", e.o.Connections, e.metrics, e.log)
+			if err != nil {
+				return err
+			}
+			return console.Serve(ctx, door, e.console.Handler(e.sockets), e.o.TLS, e.log)
 		})
 	}
 	return together(ctx, parts...)

@@ -118,7 +118,7 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 		RTP: rtp(c), TLS: secure, AuditDir: filepath.Join(info.Data, "audit"),
 		Drain: engine.Drain{Intake: c.Drain.Intake, Relay: c.Drain.Relay, Console: c.Drain.Console, Database: c.Drain.Database},
 		Log:   log, Durable: db.durable, SIP: line(c),
-		PanelsPerSource: c.Alarms.PerSource,
+		PanelsPerSource: c.Alarms.PerSource, Connections: c.Console.Connections,
 		// The embedded server and its data directory are one engine's, under its lock.
 		Alone: db.own != nil,
 	}
