@@ -16,9 +16,13 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
+// MaxCommand bounds a command in octets, by either way in. The longest that the
+// fields' own bounds allow, every letter of it escaped, is a fifth of this; what is
+// between the two is read and refused by its fields, and only what is above costs
+// its sender the connection.
+const MaxCommand = 512 * 1024
+
 const (
-	// maxBody bounds a request's body.
-	maxBody = 64 * 1024
 	// readers is how many requests may read lists at once, so that a program that
 	// reads everything leaves connections of the database to the consoles. One that
 	// finds no place for readerWait is told that we are busy.

@@ -35,7 +35,7 @@ type cleared struct {
 
 func operation(method, path, id, summary string, opts ...func(*huma.Operation)) huma.Operation {
 	op := huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
+		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: MaxCommand,
 		BodyReadTimeout: 10 * time.Second, Metadata: map[string]any{},
 		Security: []map[string][]string{{"cookie": {}}, {"bearer": {}}},
 	}

@@ -423,6 +423,59 @@ func TestEndOfASessionClosesItsSockets(t *testing.T) {
 	require.Equal(t, 4001, s.closed())
 }
 
+// A command that is too long, but can be read, is answered: its sender must not
+// send it again for ever. The longest legal one is carried out.
+func TestLongCommands(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	token := r.token("operator")
+	s := r.screen(bearer(token))
+	s.until("snapshot")
+	id := r.draft()
+
+	longest := command(console.KindSave, id)
+	astral := func(n int) *string { return new(strings.Repeat("𝄞", n)) }
+	longest.Form = &console.Form{
+		Place: astral(dispatch.MaxPlace), Description: astral(dispatch.MaxDescription),
+		Base: &console.Base{Place: new(""), Description: new("")},
+	}
+	require.True(t, s.cmd(longest).OK)
+	again := longest
+	again.ID = uuid.NewString()
+	again.Form = &console.Form{Description: new("коротко"), Place: astral(dispatch.MaxPlace), Base: &console.Base{
+		Place: longest.Form.Place, Description: longest.Form.Description,
+	}}
+	text, err := json.Marshal(spoken{"cmd", again})
+	require.NoError(t, err)
+	escaped := strings.ReplaceAll(string(text), "𝄞", `\ud834\udd1e`)
+	require.Less(t, len(escaped)*4, console.MaxCommand)
+	require.NoError(t, s.ws.WriteMessage(websocket.TextMessage, []byte(escaped)))
+	require.True(t, s.until("result").OK)
+
+	for _, c := range []struct {
+		field  string
+		change func(*console.Command)
+	}{
+		{"description", func(c *console.Command) { c.Form = &console.Form{Description: new(strings.Repeat("ы", 100_000))} }},
+		{"place", func(c *console.Command) { c.Form = &console.Form{Place: astral(dispatch.MaxPlace + 1)} }},
+		{"reason", func(c *console.Command) { c.Form, c.Reason = &console.Form{}, strings.Repeat("ы", 200_000) }},
+	} {
+		long := command(console.KindSave, id)
+		c.change(&long)
+		res := s.cmd(long)
+		require.NotNil(t, res.Error)
+		require.Equal(t, "invalid", res.Error.Code)
+		require.Equal(t, c.field, res.Error.Field)
+		long.ID = uuid.NewString()
+		require.Equal(t, c.field, r.do(token, long).Error.Field, "by the API as well")
+	}
+	// Even one of another shape, if only its id can be read.
+	require.NoError(t, s.ws.WriteMessage(websocket.TextMessage, []byte(`{"t":"cmd","id":"x","kind":"save","form":{"place":7}}`)))
+	f := s.until("result")
+	require.Equal(t, "x", f.ID)
+	require.Equal(t, "invalid", f.Error.Code)
+}
+
 func TestMisbehavingClients(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -432,7 +485,8 @@ func TestMisbehavingClients(t *testing.T) {
 		data string
 		code int
 	}{
-		"too big":       {websocket.TextMessage, `{"t":"` + strings.Repeat("x", 70_000) + `"}`, websocket.CloseMessageTooBig},
+		"too big":       {websocket.TextMessage, `{"t":"` + strings.Repeat("x", console.MaxCommand) + `"}`, websocket.CloseMessageTooBig},
+		"much too big":  {websocket.TextMessage, strings.Repeat("x", 8*console.MaxCommand), websocket.CloseMessageTooBig},
 		"binary":        {websocket.BinaryMessage, `{"t":"resync"}`, websocket.CloseUnsupportedData},
 		"not JSON":      {websocket.TextMessage, `{"t":`, websocket.ClosePolicyViolation},
 		"wrong type":    {websocket.TextMessage, `{"t":7}`, websocket.ClosePolicyViolation},

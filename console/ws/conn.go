@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -152,7 +153,8 @@ func (c *conn) bye(socket *websocket.Conn, e ending) {
 		}
 		break
 	}
-	if socket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(e.code, e.text), deadline) != nil {
+	err := socket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(e.code, e.text), deadline)
+	if err != nil && !errors.Is(err, websocket.ErrCloseSent) { // 1009 gorilla sends by itself
 		return
 	}
 	// Closing at once with unread input in our buffer would reset the connection
@@ -174,7 +176,7 @@ type message struct {
 // read reads until the connection ends. It says how to end it if that is ours to
 // say.
 func (c *conn) read(socket *websocket.Conn, seat *console.Seat) (ending, bool) {
-	socket.SetReadLimit(readLimit)
+	socket.SetReadLimit(console.MaxCommand)
 	alive := func() error { return socket.SetReadDeadline(time.Now().Add(pongWait)) }
 	socket.SetPongHandler(func(string) error { return alive() })
 	// Our writer answers a close frame by closing; gorilla would write by itself.
@@ -189,7 +191,10 @@ func (c *conn) read(socket *websocket.Conn, seat *console.Seat) (ending, bool) {
 			var closed *websocket.CloseError
 			switch {
 			case errors.Is(err, websocket.ErrReadLimit):
-				return ending{websocket.CloseMessageTooBig, "message too big", false}, true
+				e := ending{websocket.CloseMessageTooBig, "message too big", false}
+				c.finish(e)
+				c.pourAway(socket)
+				return e, true
 			case errors.As(err, &closed):
 				return ending{websocket.CloseNormalClosure, "", true}, true
 			}
@@ -210,9 +215,27 @@ func (c *conn) read(socket *websocket.Conn, seat *console.Seat) (ending, bool) {
 	}
 }
 
+// pourAway reads what comes until the other side has closed or closeWait is over:
+// unread input would turn our close frame into a reset, and the client, which
+// would not learn that its message was too big, would send it again.
+func (c *conn) pourAway(socket *websocket.Conn) {
+	wire := socket.NetConn()
+	if wire.SetReadDeadline(time.Now().Add(closeWait)) == nil {
+		_, _ = io.Copy(io.Discard, wire) // its end is all that is wanted
+	}
+}
+
 func (c *conn) take(data []byte, seat *console.Seat) (ending, bool) {
 	var m message
 	if err := json.Unmarshal(data, &m); err != nil {
+		var field *json.UnmarshalTypeError
+		if errors.As(err, &field) && m.T == "cmd" && m.ID != "" {
+			// A command whose id can be read is answered: its sender would send it again.
+			c.result(console.Result{ID: m.ID, Error: &console.Fault{
+				Code: console.CodeInvalid, RU: "Команда составлена неверно", EN: "The command is wrong: " + field.Field,
+			}})
+			return ending{}, false
+		}
 		return ending{websocket.ClosePolicyViolation, "not a message", false}, true
 	}
 	switch m.T {
