@@ -11,9 +11,14 @@ import { assignmentState, elapsed, serviceShort } from './words'
 
 export const decideWithinMs = 30_000
 
+// shownNow is the time that ages are counted to: now, and while the screen may be
+// behind, the moment up to which it was known to be true. A state that may have
+// changed must not be seen to grow older.
+export const shownNow = (live: Live): number => live.freshness.stale.value?.since ?? live.now.value
+
 export const Age = ({ live, since, until }: { live: Live; since: Time; until?: Time }) => {
   if (since === undefined) return <span class="muted">{t().board.notKnown}</span>
-  return <span class="num">{elapsed((until ?? live.now.value) - since)}</span>
+  return <span class={until === undefined ? 'num age' : 'num'}>{elapsed((until ?? shownNow(live)) - since)}</span>
 }
 
 // tone groups states by what they ask of a person.
@@ -24,7 +29,7 @@ const tone: Record<Assignment['state'], string> = {
 
 export const Chip = ({ live, a }: { live: Live; a: Assignment }) => {
   const waits = isUndecided(a.state) && a.addedAt !== undefined
-  const age = waits ? live.now.value - (a.addedAt ?? 0) : 0
+  const age = waits ? shownNow(live) - (a.addedAt ?? 0) : 0
   const late = waits && age > decideWithinMs
   const name = serviceShort(a.service)
   const state = assignmentState(a)

@@ -93,7 +93,7 @@ const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: Readonl
         {i.type !== '' && i.class !== '' && i.class !== i.type && <span class="second clip">{className(i.class)}</span>}
       </td>
       <td class="c-where">
-        <span class={`clip ${titled || i.place ? '' : 'muted'}`} title={titled ? i.facilityName : i.place}>
+        <span class={`${titled || i.district !== '' || i.place === '' ? 'clip' : 'clip-2'} ${titled || i.place ? '' : 'muted'}`} title={titled ? i.facilityName : i.place}>
           {titled ? i.facilityName : i.place || words.noPlace}
         </span>
         <span class="second clip">
@@ -113,7 +113,7 @@ const Row = ({ live, id, tabbable }: { live: Live; id: string; tabbable: Readonl
           {i.assignments.map((a) => (
             <Chip key={a.id} live={live} a={a} />
           ))}
-          {i.assignments.length === 0 && i.state !== 'draft' && (
+          {i.assignments.length === 0 && i.state !== 'draft' && isOpen(i.state) && (
             <span class="mark mark-callback">
               <SignIcon sign="warning" />
               {words.noServices}
@@ -243,9 +243,9 @@ export const Board = ({ live }: { live: Live }) => {
   return (
     <section class="board" id="board" tabIndex={-1} aria-labelledby="board-title" data-testid="board" data-count={total}>
       <div class="board-head">
-        <h1 id="board-title">
+        <h2 id="board-title">
           {words.title} <span class="count num" data-testid="count">{total}</span>
-        </h1>
+        </h2>
         <span class="held" role="status">
           <Held view={view} />
         </span>

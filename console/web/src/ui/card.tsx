@@ -189,7 +189,7 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
         <Facts live={live} i={i} formShown={formFirst} />
         <h3>{w.assignments}</h3>
         {i.assignments.length === 0 ? (
-          <p class="muted">{i.state === 'draft' ? w.draftNote : w.noAssignments}</p>
+          <p class="muted">{i.state === 'draft' ? w.draftNote : isOpen(i.state) ? w.noAssignments : t().board.noServices}</p>
         ) : (
           <ul class="assignments">
             {[...i.assignments].sort((a, b) => Number(isFinal(a.state)) - Number(isFinal(b.state))).map((a) => (

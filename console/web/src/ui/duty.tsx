@@ -5,7 +5,7 @@ import { ownAssignment } from '../model/order'
 import { isFinal, isUndecided, LIMITS, type AssignmentState, type Incident } from '../model/protocol'
 import { nextSteps } from '../model/rights'
 import type { Live } from '../store/live'
-import { CommandState, decideWithinMs, Hint } from './bits'
+import { CommandState, decideWithinMs, Hint, shownNow } from './bits'
 import { StateIcon } from './icons'
 import { settled } from './moves'
 import { elapsed, serviceLong } from './words'
@@ -63,7 +63,7 @@ export const Duty = ({ live, i }: { live: Live; i: Incident }) => {
 
   if (own === undefined) return null
   const waits = isUndecided(own.state) && own.addedAt !== undefined
-  const left = waits ? decideWithinMs - (live.now.value - (own.addedAt ?? 0)) : 0
+  const left = waits ? decideWithinMs - (shownNow(live) - (own.addedAt ?? 0)) : 0
   const failed = live.outbox.failure(i.id, 'reply')
   return (
     <section class={`duty ${waits ? (left < 0 ? 'is-late' : 'is-waiting') : ''}`} aria-label={w.own} data-testid="duty" data-state={own.state}>
@@ -71,7 +71,7 @@ export const Duty = ({ live, i }: { live: Live; i: Incident }) => {
         <b>{serviceLong(own.service)}</b>
         {waits && (
           <span class="duty-clock" data-testid="duty-clock">
-            {left >= 0 ? w.waitFor : w.overdue} <span class="num">{elapsed(Math.abs(left))}</span>
+            {left >= 0 ? w.waitFor : w.overdue} <span class="num age">{elapsed(Math.abs(left))}</span>
           </span>
         )}
         {own.state === 'refused' && <span>{w.alreadyRefused}</span>}

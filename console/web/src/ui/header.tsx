@@ -61,10 +61,10 @@ export const Header = ({ live }: { live: Live }) => {
       <a class="skip" href="#board" onClick={(e) => { e.preventDefault(); document.getElementById('board')?.focus() }}>
         {words.skip}
       </a>
-      <span class="brand">{t().product}</span>
+      <h1 class="brand">{t().product}</h1>
       <span class="who" data-testid="me" data-login={me.login} data-role={me.role}>
         <b>{me.name || me.login}</b>
-        <span class="muted-dark">
+        <span class="muted-dark" title={me.service !== '' ? serviceLong(me.service) : undefined}>
           {t().roles[me.role]}
           {me.service !== '' && ` · ${serviceLong(me.service)}`}
         </span>
@@ -84,8 +84,9 @@ export const Header = ({ live }: { live: Live }) => {
       <Clock live={live} />
       <SoundSwitch />
       <LangSwitch />
-      <button type="button" class="quiet" data-testid="help" onClick={() => (helpOpen.value = true)}>
-        {words.help}
+      <button type="button" class="quiet" data-testid="help" aria-label={words.help} onClick={() => (helpOpen.value = true)}>
+        <span class="help-text">{words.help}</span>
+        <span class="help-mark" aria-hidden="true">?</span>
         <Hint k="?" />
       </button>
       <button type="button" class="quiet" data-testid="logout" onClick={() => void logout()}>

@@ -110,6 +110,7 @@ export function journalLine(e: JournalEvent): { text: string; notes: string[] } 
       return { text: j.contact, notes }
     case 'contact_state':
       if (d.reason !== '') note(word(t().endReasons, d.reason))
+      note(d.why)
       return { text: j.contactState(word(t().contactStates, d.to)), notes }
     case 'signal':
       signal()
