@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Incident, Me } from '../src/model/protocol'
 import { Live } from '../src/store/live'
 import type { Socket } from '../src/store/link'
-import { incident, operator, T0 } from './make'
+import { FakeStorage, fireDuty, incident, operator, T0 } from './make'
 
 // The whole session over a made-up socket in made-up time.
 
@@ -24,18 +24,6 @@ class FakeSocket implements Socket {
   of(t: string): Record<string, unknown>[] {
     return this.sent.filter((f) => f.t === t)
   }
-}
-
-class FakeStorage implements Storage {
-  private readonly map = new Map<string, string>()
-  get length(): number {
-    return this.map.size
-  }
-  clear = (): void => this.map.clear()
-  getItem = (k: string): string | null => this.map.get(k) ?? null
-  key = (n: number): string | null => [...this.map.keys()][n] ?? null
-  removeItem = (k: string): void => void this.map.delete(k)
-  setItem = (k: string, v: string): void => void this.map.set(k, v)
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
@@ -481,24 +469,25 @@ describe('two people at one draft', () => {
 
 describe('a command too big', () => {
   const huge = 'ы'.repeat(300_000)
+  const commands = (): number => storage.keys().filter((k) => k.startsWith('nabat.command.')).length
 
   it('fails here, at once and visibly, and is not kept', () => {
     const s = connect()
     live.command('i1', 'close', { reason: huge })
     expect(s.of('cmd')).toHaveLength(0)
     expect(live.outbox.failure('i1', 'close')?.error.ru).not.toBe('')
-    expect(storage.length).toBe(0)
+    expect(commands()).toBe(0)
     live.command('i1', 'hangUp')
     expect(s.of('cmd')).toHaveLength(1)
   })
 
   it('fails when a former page has left it on the shelf', () => {
     live.stop()
-    storage.setItem('nabat.command.op.x', JSON.stringify({ at: 1, command: { id: 'x', incident: 'i1', kind: 'close', reason: huge } }))
+    storage.setItem('nabat.command.op/x', JSON.stringify({ at: 1, command: { id: 'x', incident: 'i1', kind: 'close', reason: huge } }))
     live = start()
     expect(connect().of('cmd')).toHaveLength(0)
     expect(live.outbox.failure('i1', 'close')?.error.code).toBe('invalid')
-    expect(storage.length).toBe(0)
+    expect(commands()).toBe(0)
   })
 
   it('fails when the server closed the line for it, and the others go on', async () => {
@@ -517,6 +506,67 @@ describe('a command too big', () => {
     s.onclose?.({ code: 1008 })
     await vi.advanceTimersByTimeAsync(400)
     expect(connect().of('cmd')).toHaveLength(1)
+  })
+})
+
+describe('notes', () => {
+  const again = (me: Me = operator): void => {
+    live.stop()
+    live = start(me)
+    connect()
+  }
+  const note = () => live.notes.of('i1').peek()
+
+  it('keep a refusal and a reason over a reload until they are sent', () => {
+    connect()
+    live.notes.change('i1', { refusing: 'refused', comment: 'no car' })
+    live.notes.change('i1', { ending: 'cancel', reason: 'a prank' })
+    again()
+    expect(note()).toMatchObject({ refusing: 'refused', comment: 'no car', ending: 'cancel', reason: 'a prank' })
+    live.command('i1', 'reply', { status: 'refused', comment: 'no car' })
+    expect(note()).toMatchObject({ refusing: null, comment: '', reason: 'a prank' })
+    live.command('i1', 'cancel', { reason: 'a prank' })
+    expect(storage.keys().filter((k) => k.startsWith('nabat.note.'))).toEqual([])
+    again()
+    expect(note()).toMatchObject({ refusing: null, comment: '', ending: null, reason: '' })
+  })
+
+  it('come back when the server refuses, but never over newer words', () => {
+    const s = connect()
+    const no = { code: 'conflict', ru: '', en: '' }
+    live.notes.change('i1', { comment: 'no car' })
+    live.command('i1', 'reply', { status: 'refused', comment: 'no car' })
+    s.say({ t: 'result', id: 'cmd-1', ok: false, error: no })
+    expect(note().comment).toBe('no car')
+    live.command('i1', 'reply', { status: 'refused', comment: 'no car' })
+    live.notes.change('i1', { comment: 'newer' })
+    s.say({ t: 'result', id: 'cmd-2', ok: false, error: no })
+    expect(note().comment).toBe('newer')
+  })
+
+  it('are of one card and one person, and go with the card', () => {
+    connect()
+    live.notes.change('i1', { comment: 'mine' })
+    expect(live.notes.of('i2').peek().comment).toBe('')
+    again(fireDuty)
+    expect(note().comment).toBe('')
+    again({ ...operator, login: 'o' })
+    expect(note().comment).toBe('')
+    live.stop()
+    live = start()
+    const s = connect()
+    expect(note().comment).toBe('mine')
+    s.say({ t: 'delta', epoch: 'e', prev: 5, seq: 6, incidents: [row({ version: 2, state: 'cancelled' })] })
+    expect(storage.length).toBe(0)
+  })
+
+  it('do not find what a login with a dot left', () => {
+    live.stop()
+    live = start({ ...operator, login: 'op.2' })
+    live.command('i1', 'hangUp')
+    live.stop()
+    live = start()
+    expect(connect().of('cmd')).toHaveLength(0)
   })
 })
 

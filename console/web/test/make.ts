@@ -19,3 +19,18 @@ export const incident = (over: Partial<Incident> = {}): Incident => ({
 
 export const operator: Me = { login: 'op', name: 'Op', role: 'operator', service: '' }
 export const fireDuty: Me = { login: 'fire1', name: 'F', role: 'duty', service: 'fire' }
+
+export class FakeStorage implements Storage {
+  private readonly map = new Map<string, string>()
+  get length(): number {
+    return this.map.size
+  }
+  keys(): string[] {
+    return [...this.map.keys()]
+  }
+  clear = (): void => this.map.clear()
+  getItem = (k: string): string | null => this.map.get(k) ?? null
+  key = (n: number): string | null => [...this.map.keys()][n] ?? null
+  removeItem = (k: string): void => void this.map.delete(k)
+  setItem = (k: string, v: string): void => void this.map.set(k, v)
+}

@@ -189,7 +189,7 @@ export const isUndecided = (s: AssignmentState): boolean =>
   s === 'added' || s === 'published' || s === 'received'
 
 /** The server's bounds, in characters. */
-export const LIMITS = { place: 500, description: 4000, orderNumber: 64, comment: 2000 } as const
+export const LIMITS = { place: 500, description: 4000, orderNumber: 64, comment: 2000, reason: 500 } as const
 
 /** The server's bound of one message, in octets; above it the connection is closed
  * (1009). The longest command within LIMITS is a fifth of it. */

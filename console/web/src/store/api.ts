@@ -7,7 +7,7 @@ export type LoginResult = { ok: true; me: Me } | { ok: false; why: 'wrong' | 'to
 
 export interface Api {
   login(login: string, password: string): Promise<LoginResult>
-  logout(): Promise<void>
+  logout(): Promise<boolean> // false: the server did not say that the session is over
   me(): Promise<Me | 'gone' | 'unreachable'>
   classifier(): Promise<Classifier | undefined>
   incident(id: string): Promise<Incident | 'none' | 'unreachable'>
@@ -50,7 +50,8 @@ export const httpApi: Api = {
     return me === undefined ? { ok: false, why: r.ok ? 'away' : 'wrong' } : { ok: true, me }
   },
   async logout() {
-    await ask('logout', { method: 'POST' })
+    const r = await ask('logout', { method: 'POST' })
+    return r !== undefined && (r.ok || r.status === 401)
   },
   async me() {
     const r = await ask('me')

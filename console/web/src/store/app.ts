@@ -4,6 +4,7 @@ import type { Filter } from '../model/order'
 import type { Classifier, Incident, Me } from '../model/protocol'
 import { t } from '../i18n'
 import { httpApi } from './api'
+import { isLeavingMark, Leaving } from './leaving'
 import type { Socket } from './link'
 import { Live } from './live'
 import * as sound from './sound'
@@ -22,6 +23,10 @@ export const classifier = signal<Classifier | null>(null)
 export const announcement = signal('')
 // unseen counts what has begun to wait since the person last did something.
 export const unseen = signal(0)
+
+const leaving = new Leaving({ storage: () => localStorage, logout: () => httpApi.logout() })
+const leaveAgainMs = 1_500
+let leaveAgain: ReturnType<typeof setTimeout> | undefined
 
 const classifierKey = 'nabat.classifier'
 
@@ -78,22 +83,36 @@ function leave(sessionEnded: boolean): void {
 }
 
 export async function start(): Promise<void> {
+  if (leaving.due()) {
+    leave(false)
+    return finishLeaving()
+  }
   const me = await httpApi.me()
+  if (leaving.due()) return start() // in another tab, meanwhile
   if (typeof me !== 'string') enter(me)
   else if (me === 'gone') leave(false)
   else setTimeout(() => void start(), 1_500)
 }
 
 export async function login(name: string, password: string): Promise<'ok' | 'wrong' | 'tooMany' | 'away'> {
+  // The new session's cookie takes the old one's place; that one must be over first.
+  if (!(await leaving.finish())) return 'away'
   const r = await httpApi.login(name, password)
   if (!r.ok) return r.why
   enter(r.me)
   return 'ok'
 }
 
+// logout shows nothing more at once, whether the server can be told now or later.
 export async function logout(): Promise<void> {
-  await httpApi.logout()
+  leaving.begin()
   leave(false)
+  await finishLeaving()
+}
+
+async function finishLeaving(): Promise<void> {
+  clearTimeout(leaveAgain)
+  if (!(await leaving.finish())) leaveAgain = setTimeout(() => void finishLeaving(), leaveAgainMs)
 }
 
 async function loadClassifier(): Promise<void> {
@@ -147,8 +166,15 @@ function ring(incidents: readonly Incident[]): void {
 export function attachToPage(): void {
   route()
   addEventListener('hashchange', route)
-  const back = (): void => live.peek()?.link.hurry()
+  const back = (): void => {
+    live.peek()?.link.hurry()
+    if (leaving.due()) void finishLeaving()
+  }
   addEventListener('online', back)
+  // Whoever leaves in one tab leaves in all.
+  addEventListener('storage', (e) => {
+    if (isLeavingMark(e) && phase.peek() === 'live') leave(false)
+  })
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden) back()
   })

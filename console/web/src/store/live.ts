@@ -12,7 +12,8 @@ import { ru } from '../i18n/ru'
 import type { Api } from './api'
 import { Drafts } from './drafts'
 import { Link, type LinkPorts } from './link'
-import { CommandShelf, DraftShelf } from './shelf'
+import { Notes } from './notes'
+import { CommandShelf, DraftShelf, NoteShelf } from './shelf'
 
 // Live is one person's session: the socket and everything that is fed by it. It
 // knows nothing of the page, so the tests drive it with a made-up socket and
@@ -37,6 +38,7 @@ export class Live {
   readonly freshness = new Freshness()
   readonly outbox: Outbox
   readonly drafts: Drafts
+  readonly notes: Notes
   readonly link: Link
   // now is the server's time, painted once a second.
   readonly now = signal(0)
@@ -68,10 +70,14 @@ export class Live {
       closed: (code) => this.closed(code),
       sessionGone: () => ports.sessionGone(),
     })
+    this.notes = new Notes(new NoteShelf(ports.storage, me.login))
     this.outbox = new Outbox(
       new CommandShelf(ports.storage, me.login),
       (c) => this.send({ t: 'cmd', ...c }),
-      (c, ok, error) => this.drafts.settled(c, ok, error),
+      (c, ok, error) => {
+        this.notes.settled(c, ok)
+        this.drafts.settled(c, ok, error)
+      },
       { code: 'invalid', field: '', ru: ru.act.tooBig, en: en.act.tooBig },
     )
     this.drafts = new Drafts(new DraftShelf(ports.storage, me.login), {
@@ -102,7 +108,8 @@ export class Live {
 
   command(incident: string, kind: CommandKind, rest: Partial<Command> = {}): void {
     const c: Command = { ...rest, id: rest.id ?? this.ports.newId(), incident, kind }
-    this.outbox.add(c, this.serverNow(), this.ports.mono())
+    this.outbox.add(c, this.serverNow(), this.ports.mono()) // kept there before it goes from here
+    if (this.outbox.pending.peek().has(c.id)) this.notes.sent(c)
   }
 
   // watch follows one card's journal; null follows none.
@@ -213,7 +220,9 @@ export class Live {
   // The board knows which of two rows is the newer; an old one that comes late must
   // not look like somebody's change.
   private rowChanged(i: Incident): void {
-    this.drafts.rowChanged(this.board.row(i.id)?.peek() ?? i)
+    const row = this.board.row(i.id)?.peek() ?? i
+    this.drafts.rowChanged(row)
+    this.notes.rowChanged(row)
   }
 
   private addEvents(incident: string, events: readonly JournalEvent[]): void {

@@ -1,5 +1,6 @@
 import { formFields, type Command, type CommandKind } from '../model/protocol'
 import { emptyDraft, type Draft } from '../model/draft'
+import type { Note } from '../model/note'
 import type { Shelf } from '../model/outbox'
 
 // The local copy of what the server has not confirmed yet. localStorage, because
@@ -32,6 +33,9 @@ function write(store: Storage, key: string, value: unknown): boolean {
 const keysOf = (store: Storage, prefix: string): string[] =>
   Array.from({ length: store.length }, (_, i) => store.key(i) ?? '').filter((k) => k.startsWith(prefix))
 
+// No login has a slash, so that «a» never finds what «a.b» left.
+const prefixOf = (what: 'command' | 'draft' | 'note', login: string): string => `nabat.${what}.${login}/`
+
 export class CommandShelf implements Shelf {
   private readonly prefix: string
   private last = 0
@@ -39,7 +43,7 @@ export class CommandShelf implements Shelf {
     private readonly store: Storage,
     login: string,
   ) {
-    this.prefix = `nabat.command.${login}.`
+    this.prefix = prefixOf('command', login)
   }
 
   load(): Command[] {
@@ -73,7 +77,7 @@ export class DraftShelf {
     private readonly store: Storage,
     login: string,
   ) {
-    this.prefix = `nabat.draft.${login}.`
+    this.prefix = prefixOf('draft', login)
   }
 
   load(): Map<string, Draft> {
@@ -94,6 +98,36 @@ export class DraftShelf {
 
   put(incident: string, draft: Draft): boolean {
     return write(this.store, this.prefix + incident, { fields: draft.fields })
+  }
+
+  drop(incident: string): void {
+    this.store.removeItem(this.prefix + incident)
+  }
+}
+
+const noteLifeMs = 7 * 24 * 3_600_000
+
+export class NoteShelf {
+  private readonly prefix: string
+  constructor(
+    private readonly store: Storage,
+    login: string,
+  ) {
+    this.prefix = prefixOf('note', login)
+    // A card that ended while nobody looked leaves its note behind.
+    for (const key of keysOf(store, this.prefix)) {
+      const v = parse(store.getItem(key))
+      if (!isObject(v) || typeof v.at !== 'number' || Date.now() - v.at > noteLifeMs) store.removeItem(key)
+    }
+  }
+
+  load(incident: string): Partial<Record<keyof Note, unknown>> {
+    const v = parse(this.store.getItem(this.prefix + incident))
+    return isObject(v) && isObject(v.note) ? v.note : {}
+  }
+
+  put(incident: string, note: Note): void {
+    write(this.store, this.prefix + incident, { at: Date.now(), note })
   }
 
   drop(incident: string): void {
