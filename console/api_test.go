@@ -362,6 +362,7 @@ func TestIncidentFilters(t *testing.T) {
 	require.Equal(t, dispatch.Dispatched, one.State)
 	require.Len(t, one.Assignments, 1)
 	require.Equal(t, "пожар", one.Assignments[0].Why)
+	require.Equal(t, "a fire", one.Assignments[0].WhyEN)
 	require.Len(t, one.Contacts, 1)
 	require.Equal(t, http.StatusNotFound, r.ask(http.MethodGet, "/api/v1/incidents/"+uuid.NewString(), h, nil, nil).StatusCode)
 	require.Equal(t, http.StatusUnprocessableEntity, r.ask(http.MethodGet, "/api/v1/incidents/17", h, nil, nil).StatusCode)

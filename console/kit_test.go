@@ -74,7 +74,7 @@ type router struct{}
 func (router) Decide(f dispatch.Facts) dispatch.Decision {
 	d := dispatch.Decision{Ruleset: 3}
 	if f.Type == dispatch.TypeFire {
-		d.Choices = []dispatch.Choice{{Service: dispatch.Fire, Rule: "fire", Why: "пожар"}}
+		d.Choices = []dispatch.Choice{{Service: dispatch.Fire, Rule: "fire", Why: "пожар", WhyEN: "a fire"}}
 	} else {
 		d.Choices = []dispatch.Choice{{Service: dispatch.Police, Rule: "police", Why: "остальное"}}
 	}

@@ -55,7 +55,8 @@ type Assignment struct {
 	State         dispatch.AssignmentState `json:"state" enum:"added,published,received,accepted,refused,en_route,arrived,working,completed,work_refused,cancelled"`
 	Rule          string                   `json:"rule,omitempty"`
 	Ruleset       int                      `json:"ruleset,omitempty" doc:"the published number; absent when a person chose"`
-	Why           string                   `json:"why,omitempty"`
+	Why           string                   `json:"why,omitempty" doc:"the rule's sentence, in Russian"`
+	WhyEN         string                   `json:"whyEn,omitempty" doc:"the same in English; absent when the rule has none"`
 	AddedBy       dispatch.Actor           `json:"addedBy,omitempty"`
 	OrderNumber   string                   `json:"orderNumber,omitempty" doc:"the service's own"`
 	Comment       string                   `json:"comment,omitempty"`
@@ -149,7 +150,7 @@ func (a audience) assignment(as dispatch.Assignment) Assignment {
 		WorkingAt: known(as.WorkingAt), FinishedAt: known(as.FinishedAt),
 	}
 	if a.service == "" || a.service == as.Service {
-		v.Rule, v.Ruleset, v.Why, v.AddedBy = as.Rule, as.Ruleset, as.Why, as.AddedBy
+		v.Rule, v.Ruleset, v.Why, v.WhyEN, v.AddedBy = as.Rule, as.Ruleset, as.Why, as.WhyEN, as.AddedBy
 		v.OrderNumber, v.Comment, v.Undeliverable = as.OrderNumber, as.Comment, as.Undeliverable
 	}
 	return v
@@ -185,7 +186,7 @@ func (a audience) event(e dispatch.Event) Event {
 		if kind, _, _ := strings.Cut(string(e.Actor), ":"); kind == string(Duty) || kind == "service" {
 			v.Actor = dispatch.Actor("service:" + string(d.Service))
 		}
-		d.OrderNumber, d.Comment, d.Reason, d.Rule, d.Ruleset, d.Why = "", "", "", "", 0, ""
+		d.OrderNumber, d.Comment, d.Reason, d.Rule, d.Ruleset, d.Why, d.WhyEN = "", "", "", "", 0, "", ""
 	}
 	v.Actor, d = withoutCalls(v.Actor, e.Kind, d)
 	v.Data = d

@@ -67,10 +67,12 @@ type Assignment struct {
 	State    AssignmentState
 
 	// Rule, Ruleset and Why say who chose the service: the rule's name and the
-	// ruleset's number, or an operator, and one sentence for people.
+	// ruleset's number, or an operator, and one sentence for people, in Russian
+	// and, where the rule has one, in English.
 	Rule    string
 	Ruleset int
 	Why     string
+	WhyEN   string
 	AddedBy Actor
 
 	// OrderNumber is the service's own number of its order.
@@ -120,6 +122,7 @@ type Choice struct {
 	Service Service `json:"service"`
 	Rule    string  `json:"rule"`
 	Why     string  `json:"why"`
+	WhyEN   string  `json:"whyEn,omitempty"` // the rule may have none
 }
 
 // Decision is what a ruleset (or a person) says about an incident.

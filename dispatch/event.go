@@ -61,6 +61,7 @@ type Details struct {
 	Rule        string            `json:"rule,omitempty"`
 	Ruleset     int               `json:"ruleset,omitempty"`
 	Why         string            `json:"why,omitempty"`
+	WhyEN       string            `json:"whyEn,omitempty"`
 	Reason      string            `json:"reason,omitempty"`
 	Changes     map[string]Change `json:"changes,omitempty"`
 

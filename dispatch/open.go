@@ -121,7 +121,7 @@ func (c Card) assign(d Decision, by Actor, at time.Time) (Card, []Event) {
 		}
 		a := Assignment{
 			ID: NewAssignmentID(), Incident: c.ID, Service: ch.Service,
-			Rule: ch.Rule, Ruleset: d.Ruleset, Why: ch.Why, AddedBy: by,
+			Rule: ch.Rule, Ruleset: d.Ruleset, Why: ch.Why, WhyEN: ch.WhyEN, AddedBy: by,
 		}.enter(Added, at)
 		c = c.withAssignment(a)
 		fresh = append(fresh, a)
@@ -132,7 +132,7 @@ func (c Card) assign(d Decision, by Actor, at time.Time) (Card, []Event) {
 	for _, a := range fresh {
 		events = append(events, newEvent(c.ID, EventAssigned, by, at, Details{
 			Card: c.Snapshot(), Service: a.Service, To: string(Added),
-			Rule: a.Rule, Ruleset: a.Ruleset, Why: a.Why,
+			Rule: a.Rule, Ruleset: a.Ruleset, Why: a.Why, WhyEN: a.WhyEN,
 		}))
 	}
 	return c, events

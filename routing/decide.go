@@ -126,7 +126,7 @@ func missing(u *types.Unknown, in *situation) []string {
 
 // choose adds the rule's services that are not chosen yet.
 func (r *Rule) choose(choices []dispatch.Choice, f dispatch.Facts) []dispatch.Choice {
-	why := ""
+	why, whyEN := "", ""
 next:
 	for _, s := range r.Services {
 		for _, c := range choices {
@@ -135,33 +135,42 @@ next:
 			}
 		}
 		if why == "" {
-			why = fill(r.Why, f)
+			why, whyEN = russian.fill(r.Why, f), english.fill(r.WhyEN, f)
 		}
-		choices = append(choices, dispatch.Choice{Service: s, Rule: r.Name, Why: why})
+		choices = append(choices, dispatch.Choice{Service: s, Rule: r.Name, Why: why, WhyEN: whyEN})
 	}
 	return choices
 }
 
-// fill puts the Russian names of facts into a sentence.
-func fill(sentence string, f dispatch.Facts) string {
+// fill puts the names of facts into a sentence of this language.
+func (l language) fill(sentence string, f dispatch.Facts) string {
 	if !strings.Contains(sentence, "{") {
 		return sentence
 	}
 	return strings.NewReplacer(
-		"{origin}", named(string(f.Origin), originRU[string(f.Origin)]),
-		"{type}", named(string(f.Type), typeRU(string(f.Type))),
-		"{class}", named(f.Class, classRU[f.Class]),
-		"{category}", named(f.Category, categoryRU[f.Category]),
-		"{district}", named(f.District, f.District),
+		"{origin}", l.named(string(f.Origin), l.origins[string(f.Origin)]),
+		"{type}", l.named(string(f.Type), l.typeName(string(f.Type))),
+		"{class}", l.named(f.Class, l.classes[f.Class]),
+		"{category}", l.named(f.Category, l.categories[f.Category]),
+		"{district}", l.named(f.District, f.District),
 	).Replace(sentence)
 }
 
-func named(word, name string) string {
+func (l language) named(word, name string) string {
 	switch {
 	case word == "":
-		return "не известно"
+		return l.notKnown
 	case name == "":
 		return word
 	}
 	return name
+}
+
+func (l language) typeName(t string) string {
+	for _, n := range dispatch.Types() {
+		if string(n.Type) == t {
+			return l.ofType(n)
+		}
+	}
+	return t
 }

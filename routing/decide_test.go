@@ -83,8 +83,8 @@ func TestDefaultRules(t *testing.T) {
 }
 
 const matrix = `rules:
-  - {name: not-fire, when: incident.class != class.fire, services: [gas], why: "{class}"}
-  - {name: north, when: "incident.type == type.gas && incident.district == 'Север'", services: [fire, gas], why: "{type}, {district}, {category}, {origin}"}
+  - {name: not-fire, when: incident.class != class.fire, services: [gas], why: "{class}", why_en: "Because of {class}"}
+  - {name: north, when: "incident.type == type.gas && incident.district == 'Север'", services: [fire, gas], why: "{type}, {district}, {category}, {origin}", why_en: "{type}, {district}, {category}, {origin}"}
   - {name: any-type, when: incident.type == type.gas || incident.class == class.gas, services: [medical], why: w}
 otherwise: {name: rest, services: [police], why: "Прочее: {class}"}
 `
@@ -117,8 +117,9 @@ func TestUnionKeepsTheFirstReason(t *testing.T) {
 	set := compile(t, matrix)
 	d := set.Decide(dispatch.Facts{Origin: dispatch.OriginSMS, Type: dispatch.TypeGas, Class: "gas", District: "Север"})
 	require.Equal(t, []dispatch.Choice{
-		{Service: dispatch.Gas, Rule: "not-fire", Why: "газ"},
-		{Service: dispatch.Fire, Rule: "north", Why: "Запах газа, загазованность, Север, не известно, СМС"},
+		{Service: dispatch.Gas, Rule: "not-fire", Why: "газ", WhyEN: "Because of gas"},
+		{Service: dispatch.Fire, Rule: "north", Why: "Запах газа, загазованность, Север, не известно, СМС",
+			WhyEN: "Gas, carbon monoxide, Север, not known, text message"},
 		{Service: dispatch.Medical, Rule: "any-type", Why: "w"},
 	}, d.Choices)
 }

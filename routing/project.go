@@ -49,6 +49,7 @@ type Reason struct {
 	Rule    string `json:"rule,omitempty"`    // absent: a person chose
 	Ruleset int    `json:"ruleset,omitempty"` // absent: a person chose
 	Why     string `json:"why"`
+	WhyEN   string `json:"whyEn,omitempty"` // absent: the rule has no English sentence
 }
 
 // Signal is a further notification of the incident's facility.
@@ -88,7 +89,7 @@ func Project(e dispatch.Event, s dispatch.Service) (Projection, bool, error) {
 	}
 	switch e.Kind {
 	case dispatch.EventAssigned:
-		p.Assignment = &Reason{Rule: d.Rule, Ruleset: d.Ruleset, Why: d.Why}
+		p.Assignment = &Reason{Rule: d.Rule, Ruleset: d.Ruleset, Why: d.Why, WhyEN: d.WhyEN}
 	case dispatch.EventSignal:
 		p.Signal = &Signal{Class: d.Class, Condition: d.Condition, Zone: d.Zone, Text: d.Text}
 	case dispatch.EventEdited:

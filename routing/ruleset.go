@@ -19,7 +19,7 @@ type Rule struct {
 	When     string // CEL; empty for the catch-all
 	Services []dispatch.Service
 	Why      string // shown to people, with {type}, {class}, … filled in
-	WhyEN    string
+	WhyEN    string // the same in English; may be missing
 
 	program cel.Program // nil for the catch-all
 }

@@ -41,30 +41,47 @@ var origins = []dispatch.Origin{
 	dispatch.OriginCall, dispatch.OriginSMS, dispatch.OriginECall, dispatch.OriginAlarm,
 }
 
-// Russian names of words, for the sentence that says why.
-var (
-	originRU = map[string]string{
+// language names words for the sentence that says why.
+type language struct {
+	notKnown                     string
+	origins, categories, classes map[string]string
+	ofType                       func(dispatch.TypeName) string
+}
+
+var russian = language{
+	notKnown: "не известно",
+	origins: map[string]string{
 		"call": "звонок", "sms": "СМС", "ecall": "ЭРА-ГЛОНАСС", "alarm": "сигнализация",
-	}
-	categoryRU = map[string]string{
+	},
+	categories: map[string]string{
 		"education": "образование", "health": "здравоохранение", "social": "социальная защита", "other": "прочее",
-	}
-	classRU = map[string]string{
+	},
+	classes: map[string]string{
 		"fire": "пожар", "fire-prealarm": "внимание (предвестник пожара)", "panic": "тревожная кнопка",
 		"duress": "принуждение", "medical": "нужна медицинская помощь", "gas": "газ", "co": "угарный газ",
 		"water": "протечка", "temperature": "температура", "technical": "технологическая тревога",
 		"intrusion": "проникновение", "intrusion-prealarm": "признак проникновения",
 		"intrusion-verified": "подтверждённое проникновение", "tamper": "вскрытие прибора",
-	}
-)
+	},
+	ofType: func(n dispatch.TypeName) string { return n.RU },
+}
 
-func typeRU(t string) string {
-	for _, n := range dispatch.Types() {
-		if string(n.Type) == t {
-			return n.RU
-		}
-	}
-	return t
+var english = language{
+	notKnown: "not known",
+	origins: map[string]string{
+		"call": "call", "sms": "text message", "ecall": "ERA-GLONASS", "alarm": "alarm system",
+	},
+	categories: map[string]string{
+		"education": "education", "health": "health care", "social": "social services", "other": "other",
+	},
+	classes: map[string]string{
+		"fire": "fire", "fire-prealarm": "fire pre-alarm", "panic": "panic button",
+		"duress": "duress", "medical": "medical help needed", "gas": "gas", "co": "carbon monoxide",
+		"water": "leak", "temperature": "temperature", "technical": "technical alarm",
+		"intrusion": "intrusion", "intrusion-prealarm": "sign of an intrusion",
+		"intrusion-verified": "verified intrusion", "tamper": "tampering with the panel",
+	},
+	ofType: func(n dispatch.TypeName) string { return n.EN },
 }
 
 // constant is a word's name in CEL, where a hyphen would be a minus.

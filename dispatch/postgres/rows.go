@@ -36,15 +36,15 @@ func scanIncident(row pgx.CollectableRow) (dispatch.Incident, error) {
 }
 
 const selectAssignments = `
-	SELECT id, incident_id, service, state, rule, ruleset, why, added_by, order_number, comment, undeliverable,
-	       added_at, published_at, received_at, decided_at, en_route_at, arrived_at, working_at, finished_at
+	SELECT id, incident_id, service, state, rule, ruleset, why, why_en, added_by, order_number, comment,
+	       undeliverable, added_at, published_at, received_at, decided_at, en_route_at, arrived_at, working_at, finished_at
 	  FROM assignments`
 
 func scanAssignment(row pgx.CollectableRow) (dispatch.Assignment, error) {
 	var a dispatch.Assignment
 	var t [7]*time.Time
-	err := row.Scan(&a.ID, &a.Incident, &a.Service, &a.State, &a.Rule, &a.Ruleset, &a.Why, &a.AddedBy, &a.OrderNumber,
-		&a.Comment, &a.Undeliverable, &a.AddedAt, &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6])
+	err := row.Scan(&a.ID, &a.Incident, &a.Service, &a.State, &a.Rule, &a.Ruleset, &a.Why, &a.WhyEN, &a.AddedBy,
+		&a.OrderNumber, &a.Comment, &a.Undeliverable, &a.AddedAt, &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6])
 	if err != nil {
 		return a, err
 	}
@@ -128,7 +128,7 @@ func queueIncidents(p *pgx.Batch, cards []*locked) {
 
 // queueAssignments writes the assignments that are new or changed.
 func queueAssignments(p *pgx.Batch, cards []*locked) {
-	c := make([][]any, 19)
+	c := make([][]any, 20)
 	for _, l := range cards {
 		if !l.changed {
 			continue
@@ -138,8 +138,8 @@ func queueAssignments(p *pgx.Batch, cards []*locked) {
 				continue
 			}
 			for i, v := range []any{
-				a.ID, a.Incident, a.Service, a.State, a.Rule, a.Ruleset, a.Why, a.AddedBy, a.OrderNumber, a.Comment,
-				a.Undeliverable, a.AddedAt, nilTime(a.PublishedAt), nilTime(a.ReceivedAt), nilTime(a.DecidedAt),
+				a.ID, a.Incident, a.Service, a.State, a.Rule, a.Ruleset, a.Why, a.WhyEN, a.AddedBy, a.OrderNumber,
+				a.Comment, a.Undeliverable, a.AddedAt, nilTime(a.PublishedAt), nilTime(a.ReceivedAt), nilTime(a.DecidedAt),
 				nilTime(a.EnRouteAt), nilTime(a.ArrivedAt), nilTime(a.WorkingAt), nilTime(a.FinishedAt),
 			} {
 				c[i] = append(c[i], v)
@@ -150,13 +150,13 @@ func queueAssignments(p *pgx.Batch, cards []*locked) {
 		return
 	}
 	p.Queue(`
-		INSERT INTO assignments (id, incident_id, service, state, rule, ruleset, why, added_by, order_number, comment,
-		                         undeliverable, added_at, published_at, received_at, decided_at, en_route_at, arrived_at,
+		INSERT INTO assignments (id, incident_id, service, state, rule, ruleset, why, why_en, added_by, order_number,
+		                         comment, undeliverable, added_at, published_at, received_at, decided_at, en_route_at, arrived_at,
 		                         working_at, finished_at)
 		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::text[],
-		                     $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
+		                     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[],
 		                     $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[],
-		                     $18::timestamptz[], $19::timestamptz[])
+		                     $18::timestamptz[], $19::timestamptz[], $20::timestamptz[])
 		ON CONFLICT (id) DO UPDATE
 		   SET state = excluded.state, order_number = excluded.order_number, comment = excluded.comment,
 		       undeliverable = excluded.undeliverable, published_at = excluded.published_at,

@@ -53,7 +53,7 @@ type router []dispatch.Service
 func (r router) Decide(dispatch.Facts) dispatch.Decision {
 	d := dispatch.Decision{Ruleset: 7}
 	for _, s := range r {
-		d.Choices = append(d.Choices, dispatch.Choice{Service: s, Rule: "test", Why: "потому что проверка"})
+		d.Choices = append(d.Choices, dispatch.Choice{Service: s, Rule: "test", Why: "потому что проверка", WhyEN: "because it is a test"})
 	}
 	return d
 }

@@ -94,6 +94,7 @@ CREATE TABLE assignments (
     rule          text NOT NULL DEFAULT '',
     ruleset       integer NOT NULL DEFAULT 0,
     why           text NOT NULL,
+    why_en        text NOT NULL DEFAULT '',
     added_by      text NOT NULL,
     order_number  text NOT NULL DEFAULT '',
     comment       text NOT NULL DEFAULT '',

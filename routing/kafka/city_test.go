@@ -169,7 +169,7 @@ type to []dispatch.Service
 func (r to) Decide(dispatch.Facts) dispatch.Decision {
 	d := dispatch.Decision{Ruleset: 3}
 	for _, s := range r {
-		d.Choices = append(d.Choices, dispatch.Choice{Service: s, Rule: "test", Why: "проверка"})
+		d.Choices = append(d.Choices, dispatch.Choice{Service: s, Rule: "test", Why: "проверка", WhyEN: "a test"})
 	}
 	return d
 }

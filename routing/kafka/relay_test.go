@@ -140,6 +140,7 @@ func TestEachServiceHearsItsOwn(t *testing.T) {
 		var p routing.Projection
 		require.NoError(t, json.Unmarshal(parse(t, r.records(routing.IncidentsTopic(dispatch.Fire))[0]).Data, &p))
 		require.Equal(t, "проверка", p.Assignment.Why)
+		require.Equal(t, "a test", p.Assignment.WhyEN)
 		require.Equal(t, 3, p.Assignment.Ruleset)
 		require.Equal(t, "Школа № 5", p.Card.FacilityName)
 		require.InDelta(t, 59.93, *p.Card.Lat, 1e-9)

@@ -5,7 +5,7 @@ import type { Assignment, Incident, Me } from '../src/model/protocol'
 export const T0 = Date.parse('2026-11-24T09:00:00Z')
 
 export const assignment = (over: Partial<Assignment> = {}): Assignment => ({
-  id: 'a1', service: 'fire', state: 'added', rule: '', ruleset: 0, why: '', addedBy: '', orderNumber: '',
+  id: 'a1', service: 'fire', state: 'added', rule: '', ruleset: 0, why: '', whyEn: '', addedBy: '', orderNumber: '',
   comment: '', undeliverable: '', addedAt: T0, publishedAt: undefined, receivedAt: undefined, decidedAt: undefined,
   enRouteAt: undefined, arrivedAt: undefined, workingAt: undefined, finishedAt: undefined, ...over,
 })

@@ -27,6 +27,7 @@ export interface Assignment {
   rule: string
   ruleset: number
   why: string
+  whyEn: string // empty: the rule has none
   addedBy: string
   orderNumber: string
   comment: string
@@ -105,6 +106,7 @@ export interface EventDetails {
   rule: string
   ruleset: number
   why: string
+  whyEn: string // empty: the rule has none
   reason: string
   contactKind: string
   caller: string

@@ -33,7 +33,7 @@ function readAssignment(v: unknown): Assignment {
   const r = raw(v)
   return {
     id: text(r.id), service: text(r.service), state: aState(r.state), rule: text(r.rule),
-    ruleset: number(r.ruleset) ?? 0, why: text(r.why), addedBy: text(r.addedBy),
+    ruleset: number(r.ruleset) ?? 0, why: text(r.why), whyEn: text(r.whyEn), addedBy: text(r.addedBy),
     orderNumber: text(r.orderNumber), comment: text(r.comment), undeliverable: text(r.undeliverable),
     addedAt: readTime(r.addedAt), publishedAt: readTime(r.publishedAt), receivedAt: readTime(r.receivedAt),
     decidedAt: readTime(r.decidedAt), enRouteAt: readTime(r.enRouteAt), arrivedAt: readTime(r.arrivedAt),
@@ -80,7 +80,7 @@ function readDetails(v: unknown): EventDetails {
   const r = raw(v)
   return {
     service: text(r.service), from: text(r.from), to: text(r.to), orderNumber: text(r.orderNumber),
-    comment: text(r.comment), rule: text(r.rule), ruleset: number(r.ruleset) ?? 0, why: text(r.why),
+    comment: text(r.comment), rule: text(r.rule), ruleset: number(r.ruleset) ?? 0, why: text(r.why), whyEn: text(r.whyEn),
     reason: text(r.reason), contactKind: text(r.contactKind), caller: text(r.caller),
     account: text(r.account), class: text(r.class), condition: text(r.condition), zone: text(r.zone),
     text: text(r.text),

@@ -13,7 +13,7 @@ import { Endings } from './endings'
 import { SignIcon, TypeIcon } from './icons'
 import { Journal } from './journal'
 import { backToBoard } from './moves'
-import { actorName, className, clockTime, moment, reasonName, serviceLong, stateName, what } from './words'
+import { actorName, className, clockTime, moment, reasonName, serviceLong, stateName, what, whyOf } from './words'
 
 const Fact = ({ name, children, wide, id }: { name: string; children: ComponentChildren; wide?: boolean; id?: string }) => (
   <div class={wide ? 'fact wide' : 'fact'}>
@@ -84,7 +84,7 @@ const AssignmentLine = ({ live, a }: { live: Live; a: Assignment }) => {
       {a.comment !== '' && <p class="said">{w.comment}: {a.comment}</p>}
       {(a.why !== '' || a.rule !== '') && (
         <p class="why">
-          {w.why}: {a.why}
+          {w.why}: {whyOf(a)}
           {a.rule !== '' && <span class="code"> · {w.rule.toLowerCase()} {a.rule}{a.ruleset > 0 && `, ${w.ruleset} ${a.ruleset}`}</span>}
           {a.ruleset === 0 && a.addedBy !== '' && ` (${actorName(a.addedBy)})`}
         </p>

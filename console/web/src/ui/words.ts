@@ -80,6 +80,10 @@ export const actorName = (actor: string): string => {
   }
 }
 
+// whyOf is the rule's sentence in the language of the screen, or in the one it has.
+export const whyOf = (x: { why: string; whyEn: string }): string =>
+  pick({ ru: x.why, en: x.whyEn })
+
 export const assignmentState = (a: Pick<Assignment, 'state'>): string => word(t().assignmentStates, a.state)
 
 // journalLine says one event: its sentence and its further facts.
@@ -123,7 +127,7 @@ export function journalLine(e: JournalEvent): { text: string; notes: string[] } 
       }
       return { text: e.kind === 'edited' ? j.edited : j.registered, notes }
     case 'assigned':
-      note(d.why)
+      note(whyOf(d))
       if (d.rule !== '') note(j.rule(d.rule, d.ruleset))
       return { text: j.assigned(serviceLong(d.service)), notes }
     case 'status':
