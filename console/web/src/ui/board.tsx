@@ -14,6 +14,21 @@ import { className, haystack, stateName, what } from './words'
 
 const pageRows = 120
 
+// A key in the search must be answered at once, so a new filter paints a screenful
+// and the rest of the page follows while nobody types.
+const screenRows = 24
+
+const whenIdle: (f: () => void) => () => void =
+  typeof requestIdleCallback === 'function'
+    ? (f) => {
+        const h = requestIdleCallback(f, { timeout: 400 })
+        return () => cancelIdleCallback(h)
+      }
+    : (f) => {
+        const h = setTimeout(f, 50)
+        return () => clearTimeout(h)
+      }
+
 const states: readonly IncidentState[] = ['draft', 'registered', 'dispatched', 'under_way', 'worked', 'reopened']
 
 const Marks = ({ live, i }: { live: Live; i: Incident }) => {
@@ -180,6 +195,7 @@ export const Board = ({ live }: { live: Live }) => {
   const words = t().board
   const shown = useRef<readonly string[]>([])
   const limit = useSignal(pageRows)
+  const painted = useSignal({ filter: filter.peek(), rows: screenRows })
 
   const open = useComputed(() => {
     void live.board.revision.value
@@ -239,7 +255,13 @@ export const Board = ({ live }: { live: Live }) => {
   const total = open.value.length
   const hidden = total - wanted.value.length
   const filtered = filter.value.text !== '' || filter.value.state !== 'all'
-  const slice = ids.slice(0, limit.value)
+  const rows = Math.min(limit.value, painted.value.filter === filter.value ? painted.value.rows : screenRows)
+  const slice = ids.slice(0, rows)
+  const unpainted = Math.min(ids.length, limit.value) - slice.length
+  useEffect(() => {
+    if (unpainted <= 0) return
+    return whenIdle(() => (painted.value = { filter: filter.peek(), rows: rows + screenRows }))
+  }, [unpainted, rows, filter.value])
   return (
     <section class="board" id="board" tabIndex={-1} aria-labelledby="board-title" data-testid="board" data-count={total}>
       <div class="board-head">
@@ -285,9 +307,9 @@ export const Board = ({ live }: { live: Live }) => {
             {!live.ready.value ? words.loading : total === 0 ? words.empty : words.nothing}
           </p>
         )}
-        {ids.length > slice.length && (
+        {ids.length > limit.value && (
           <button type="button" class="more" data-testid="more" onClick={() => (limit.value += pageRows)}>
-            {words.more(ids.length - slice.length)}
+            {words.more(ids.length - limit.value)}
           </button>
         )}
       </div>

@@ -64,7 +64,7 @@ export const Header = ({ live }: { live: Live }) => {
       <h1 class="brand">{t().product}</h1>
       <span class="who" data-testid="me" data-login={me.login} data-role={me.role}>
         <b>{me.name || me.login}</b>
-        <span class="muted-dark" title={me.service !== '' ? serviceLong(me.service) : undefined}>
+        <span class="muted-dark">
           {t().roles[me.role]}
           {me.service !== '' && ` · ${serviceLong(me.service)}`}
         </span>

@@ -1,4 +1,5 @@
-import { pick, t, word } from '../i18n'
+import { computed } from '@preact/signals'
+import { lang, pick, t, word } from '../i18n'
 import type { Assignment, Incident, IncidentState, JournalEvent, Time } from '../model/protocol'
 import { classifier } from '../store/app'
 
@@ -58,11 +59,26 @@ export const what = (i: Incident): string =>
 
 export const where = (i: Incident): string => i.facilityName || i.place || t().board.noPlace
 
-export const haystack = (i: Incident): string =>
+const hay = (i: Incident): string =>
   [
     i.number, what(i), className(i.class), i.place, i.facilityName, i.facilityId, i.district, i.description, i.caller,
     stateName(i.state), ...i.assignments.map((a) => serviceLong(a.service)), ...i.contacts.map((c) => c.caller),
-  ].join(' ')
+  ].join(' ').toLocaleLowerCase()
+
+// A row is a new object whenever it changes, so its text is made once a change and
+// language, not once a key.
+const hays = computed(() => {
+  void lang.value
+  void classifier.value
+  return new WeakMap<Incident, string>()
+})
+
+// haystack is everything of a card that a search looks through, in small letters.
+export function haystack(i: Incident): string {
+  let said = hays.value.get(i)
+  if (said === undefined) hays.value.set(i, (said = hay(i)))
+  return said
+}
 
 export const actorName = (actor: string): string => {
   const [kind, ...rest] = actor.split(':')
