@@ -18,7 +18,8 @@
 //	admin, auditor read everything, change nothing
 //
 // A duty officer sees who else got a card and how far they are, but not the other
-// services' words, order numbers and officers, and not the calls behind the card.
+// services' words, order numbers and officers, and of the calls behind the card what
+// the card itself shows: how the first of them came and from which number.
 //
 // Passwords are argon2id (19 MiB, 2 passes, 1 lane) in PHC format. A session is a
 // random cookie that lives for a shift; the database holds its SHA-256 only. A
@@ -59,4 +60,8 @@
 // requests run in their own. Without the database the server goes on: it beats
 // «stale», refuses logins and commands as «busy», and catches up by itself. No
 // screen can hold up another: Screen.Send must not block.
+//
+// Door bounds how many may connect; Serve gives up whoever says nothing (headers in
+// 10 s, a request in 30 s, idle for 2 min). A connection without a place is closed
+// at accept, counted, and costs no goroutine.
 package console

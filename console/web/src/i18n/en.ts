@@ -152,7 +152,7 @@ export const en: Dictionary = {
   journal: {
     openedCall: 'A call came in, card opened', openedSms: 'An SMS came in, card opened',
     openedEcall: 'An ERA-GLONASS message, card opened', openedAlarm: (c) => `Signal “${c}”, card opened`,
-    contact: 'A contact was added to the card', contactState: (x) => `Contact: ${x}`,
+    contact: 'A contact was added to the card', contactState: (x) => x ? `Contact: ${x}` : 'A contact changed',
     signal: (c, cond) => `Another signal: ${c}${cond ? `, ${cond}` : ''}`,
     zone: (z) => `zone ${z}`,
     registered: 'Card registered', edited: 'Changed', assigned: (x) => `Service assigned: ${x}`,

@@ -167,7 +167,7 @@ export const ru = {
   journal: {
     openedCall: 'Поступил звонок, открыта карточка', openedSms: 'Поступило СМС, открыта карточка',
     openedEcall: 'Сообщение ЭРА-ГЛОНАСС, открыта карточка', openedAlarm: (c: string) => `Сигнал «${c}», открыта карточка`,
-    contact: 'К карточке добавлено обращение', contactState: (s: string) => `Обращение: ${s}`,
+    contact: 'К карточке добавлено обращение', contactState: (s: string) => s ? `Обращение: ${s}` : 'Изменилось обращение',
     signal: (c: string, cond: string) => `Ещё сигнал: ${c}${cond ? `, ${cond}` : ''}`,
     zone: (z: string) => `шлейф ${z}`,
     registered: 'Карточка зарегистрирована', edited: 'Изменено', assigned: (s: string) => `Назначена служба: ${s}`,

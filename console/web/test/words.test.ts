@@ -20,3 +20,11 @@ it('says why in the language of the screen, and in the other where a rule has bu
   expect(row.assignments.map(whyOf)).toEqual(['it burns', 'так'])
   expect(journalLine(line).notes).toContain('it burns')
 })
+
+it('says of a call whose particulars are not this reader\'s that it changed, and no more', () => {
+  const line = readEvent({ seq: 1, id: 'e', kind: 'contact_state', actor: 'caller', data: {} })
+  if (line === undefined) throw new Error('unreadable')
+  expect(journalLine(line)).toEqual({ text: 'Изменилось обращение', notes: [] })
+  lang.value = 'en'
+  expect(journalLine(line).text).toBe('A contact changed')
+})
