@@ -94,6 +94,24 @@ describe('draft', () => {
     expect(answered(d, 'c1', true).fields.place?.base).toBe('theirs')
   })
 
+  it('grows from what was chosen over, whatever is on its way', () => {
+    let d = edit(emptyDraft, 'place', 'A', blank)
+    d = sending(d, 'c1', toSave(d))
+    d = serverChanged(d, { ...blank, place: 'theirs' }) // before the refusal of ours
+    d = resolve(d, 'place', 'mine')
+    expect(toSave(d)).toEqual({ place: 'A', base: { place: 'theirs' } })
+  })
+
+  it('does not go back to a text whose effect it saw long ago', () => {
+    let d = edit(emptyDraft, 'place', 'A', blank)
+    d = sending(d, 'c1', toSave(d))
+    d = serverChanged(d, { ...blank, place: 'A' })
+    d = edit(d, 'place', 'AB', blank)
+    d = serverChanged(d, { ...blank, place: 'AB' }) // somebody typed the same
+    d = answered(d, 'c1', true)
+    expect(d.fields.place?.base).toBe('AB')
+  })
+
   it('sees no conflict in its own way back', () => {
     let d = edit(emptyDraft, 'place', 'A', blank)
     d = sending(d, 'c1', toSave(d))

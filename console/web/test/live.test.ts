@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Incident, Me } from '../src/model/protocol'
 import { Live } from '../src/store/live'
 import type { Socket } from '../src/store/link'
+import { CommandShelf } from '../src/store/shelf'
 import { FakeStorage, fireDuty, incident, operator, T0 } from './make'
 
 // The whole session over a made-up socket in made-up time.
@@ -453,6 +454,15 @@ describe('two people at one draft', () => {
     expect(forms(s).at(-1)).toEqual({ place: 'AB', base: { place: '' } }) // the server will refuse it too
     s.say({ t: 'result', id: 'cmd-2', ok: false, error: changed, incident: row({ version: 2, place: 'theirs' }) })
     expect(live.drafts.of('i1').peek().fields.place).toMatchObject({ mine: 'AB', theirs: 'theirs' })
+  })
+
+  it('keeps the order of one millisecond on a disk that keeps none', () => {
+    const shelf = new CommandShelf(storage, 'op')
+    for (const id of ['b', 'c', 'a']) shelf.put({ id, incident: 'i1', kind: 'save', form: {} })
+    shelf.put({ id: 'b', incident: 'i1', kind: 'save', form: { place: 'x' } }) // again, in its place
+    expect(new CommandShelf(storage, 'op').load().map((c) => c.id)).toEqual(['b', 'c', 'a'])
+    storage.key = (n) => storage.keys().reverse()[n] ?? null
+    expect(new CommandShelf(storage, 'op').load().map((c) => c.id)).toEqual(['b', 'c', 'a'])
   })
 
   it('is not misled by an old row that comes late', async () => {

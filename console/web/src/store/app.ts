@@ -83,12 +83,9 @@ function leave(sessionEnded: boolean): void {
 }
 
 export async function start(): Promise<void> {
-  if (leaving.due()) {
-    leave(false)
-    return finishLeaving()
-  }
+  if (leaving.due()) return leaveFirst()
   const me = await httpApi.me()
-  if (leaving.due()) return start() // in another tab, meanwhile
+  if (leaving.due()) return leaveFirst() // in another tab, meanwhile
   if (typeof me !== 'string') enter(me)
   else if (me === 'gone') leave(false)
   else setTimeout(() => void start(), 1_500)
@@ -106,6 +103,10 @@ export async function login(name: string, password: string): Promise<'ok' | 'wro
 // logout shows nothing more at once, whether the server can be told now or later.
 export async function logout(): Promise<void> {
   leaving.begin()
+  await leaveFirst()
+}
+
+async function leaveFirst(): Promise<void> {
   leave(false)
   await finishLeaving()
 }
