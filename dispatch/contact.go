@@ -76,3 +76,26 @@ type Progress struct {
 	Run         RunID
 	CallbackDue bool
 }
+
+// After is the contact once it has heard p. If nothing changes p was heard
+// before: its sender lost the answer.
+func (c Contact) After(p Progress) Contact {
+	c.State, c.EndReason, c.CallbackDue = p.State, p.Reason, p.CallbackDue
+	if p.State == ContactAnswered && c.AnsweredAt.IsZero() {
+		c.AnsweredAt = p.At
+	}
+	c.EndedAt = time.Time{}
+	if p.State == ContactEnded {
+		c.EndedAt = p.At
+	}
+	if !p.Run.IsZero() {
+		c.Run = p.Run
+	}
+	return c
+}
+
+// Same says whether two readings of one contact stand at the same point.
+func (c Contact) Same(d Contact) bool {
+	return c.ID == d.ID && c.State == d.State && c.EndReason == d.EndReason && c.CallbackDue == d.CallbackDue &&
+		c.Run == d.Run && c.AnsweredAt.Equal(d.AnsweredAt) && c.EndedAt.Equal(d.EndedAt)
+}

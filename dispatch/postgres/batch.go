@@ -23,6 +23,8 @@ type batch struct {
 	// cards are the locked ones by id, changed as the jobs are decided.
 	cards map[dispatch.IncidentID]*locked
 	order []*locked
+	// contacts are those of units with a Progress, as the units before left them.
+	contacts map[dispatch.ContactID]dispatch.Contact
 
 	wroteEvents bool
 	// committing is set right before COMMIT is sent: from then on a lost
@@ -167,7 +169,9 @@ func (b *batch) queueNumbers(p *pgx.Batch) int {
 // batches never wait for each other in a ring.
 func (b *batch) queueLocks(p *pgx.Batch) {
 	b.cards = map[dispatch.IncidentID]*locked{}
+	b.contacts = map[dispatch.ContactID]dispatch.Contact{}
 	var ids []dispatch.IncidentID
+	defer b.queueContactLocks(p) // after the cards, which keep others off their contacts
 	for _, j := range b.jobs {
 		if id := j.unit.Incident; !id.IsZero() && !j.unit.New {
 			ids = append(ids, id)
@@ -205,6 +209,26 @@ func (b *batch) queueLocks(p *pgx.Batch) {
 	})
 }
 
+// queueContactLocks reads the contacts that units with a Progress speak of.
+func (b *batch) queueContactLocks(p *pgx.Batch) {
+	var ids []dispatch.ContactID
+	for _, j := range b.jobs {
+		if j.unit.Progress != nil {
+			ids = append(ids, j.unit.Progress.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	p.Queue(selectContacts+` WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, scanContact)
+		for _, c := range found {
+			b.contacts[c.ID] = c
+		}
+		return err
+	})
+}
+
 // decide runs the pure functions in the order of the jobs.
 func (b *batch) decide() {
 	for _, j := range b.jobs {
@@ -235,7 +259,12 @@ func (b *batch) decideOne(j *job, number int64) {
 	}
 	before := l.card
 	j.card = &before
+	heard, fresh := b.hear(j)
+	if !fresh {
+		return
+	}
 	if j.unit.Decide == nil {
+		b.note(heard)
 		return
 	}
 	after, events, err := safely(j.unit.Decide, l.card)
@@ -255,6 +284,7 @@ func (b *batch) decideOne(j *job, number int64) {
 		after.Version, after.Head = e.Version, e.Hash
 		events[i] = e
 	}
+	b.note(heard)
 	if l.isNew && b.cards[id] == nil {
 		b.cards[id] = l
 		b.order = append(b.order, l)
@@ -262,6 +292,33 @@ func (b *batch) decideOne(j *job, number int64) {
 	l.card, l.changed = after, true
 	l.events = append(l.events, events...)
 	j.card = &after
+}
+
+// hear says what a job's Progress makes of its contact, nil for a job without
+// one, and whether the job goes on.
+func (b *batch) hear(j *job) (heard *dispatch.Contact, goesOn bool) {
+	p := j.unit.Progress
+	if p == nil {
+		return nil, true
+	}
+	before, there := b.contacts[p.ID]
+	if !there {
+		j.failed = fmt.Errorf("contact %s: %w", p.ID, dispatch.ErrNotFound)
+		return nil, false
+	}
+	after := before.After(*p)
+	if after.Same(before) || j.unit.Still != nil && !j.unit.Still(before) {
+		j.unchanged = true
+		return nil, false
+	}
+	return &after, true
+}
+
+// note lets the batch's later units see what a contact has become.
+func (b *batch) note(c *dispatch.Contact) {
+	if c != nil {
+		b.contacts[c.ID] = *c
+	}
 }
 
 // safely contains a panic of one decision to its own unit.
@@ -325,7 +382,7 @@ func (e *unitError) Unwrap() error { return e.err }
 func (b *batch) queueProgress(p *pgx.Batch) {
 	c := make([][]any, 6)
 	for _, j := range b.jobs {
-		if j.failed != nil || j.unit.Progress == nil {
+		if j.failed != nil || j.unchanged || j.unit.Progress == nil {
 			continue
 		}
 		g := j.unit.Progress

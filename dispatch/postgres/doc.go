@@ -37,6 +37,16 @@
 // something new: at once for this process's commits, by NOTIFY (sent after the
 // commit, from outside the transaction) for other nodes'; readers poll besides.
 //
+// # Lives
+//
+// Every engine announces its life (Runs) and is heard every five seconds, by the
+// database's clock. The calls of a run that said it is over, or was not heard for
+// RunTerm, are ended as line_lost, due for a call back, by whichever node finds
+// it. A node alone with its database ends the run before it at once.
+//
+// A Progress that its contact has heard already changes nothing and adds no
+// event: its sender had lost the answer.
+//
 // # Goroutines
 //
 // Writer.Run and Wake.Run own theirs and return when their context ends. A

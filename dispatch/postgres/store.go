@@ -80,38 +80,57 @@ func (s *Store) IncidentContacts(ctx context.Context, ids []dispatch.IncidentID)
 	return cs, nil
 }
 
-// Progress stores a later fact of a contact, and tells its card.
+// Progress stores a later fact of a contact, and tells its card. One that is
+// stored already is fine: its sender had lost the answer.
 func (s *Store) Progress(ctx context.Context, p dispatch.Progress, by dispatch.Actor) error {
-	p.At = p.At.UTC().Truncate(time.Microsecond)
-	_, err := s.writer.Do(ctx, Unit{
-		Key: p.Incident.String(), Progress: &p, Incident: p.Incident, Decide: dispatch.NoteProgress(p, by),
-	})
-	if err != nil {
-		return fmt.Errorf("store the contact's progress: %w", err)
-	}
-	return nil
+	_, err := s.progress(ctx, p, by, nil)
+	return err
 }
 
-// LoseLines ends the contacts that dead runs left open: their lines went with
-// the process. They are due for a call back and come back as they are now.
+func (s *Store) progress(ctx context.Context, p dispatch.Progress, by dispatch.Actor, still func(dispatch.Contact) bool) (done bool, err error) {
+	p.At = p.At.UTC().Truncate(time.Microsecond)
+	_, err = s.writer.Do(ctx, Unit{
+		Key: p.Incident.String(), Progress: &p, Still: still, Incident: p.Incident, Decide: dispatch.NoteProgress(p, by),
+	})
+	switch {
+	case errors.Is(err, dispatch.ErrUnchanged):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("store the contact's progress: %w", err)
+	}
+	return true, nil
+}
+
+// LoseLines ends the contacts that runs other than the given one left open and
+// that are over or were never announced (see Runs): their lines went with the
+// process. They are due for a call back and come back as they are now.
 func (s *Store) LoseLines(ctx context.Context, run dispatch.RunID, now time.Time) ([]dispatch.Contact, error) {
-	rows, err := s.pool.Query(ctx, selectContacts+` WHERE state <> 'ended' AND run_id <> $1 ORDER BY received_at`, run)
+	rows, err := s.pool.Query(ctx, selectContacts+` WHERE state <> 'ended' AND run_id <> $1
+		AND NOT EXISTS (SELECT FROM runs r WHERE r.id = run_id AND r.ended_at IS NULL) ORDER BY received_at`, run)
 	if err != nil {
 		return nil, fmt.Errorf("find lost lines: %w", err)
 	}
-	lost, err := pgx.CollectRows(rows, scanContact)
+	open, err := pgx.CollectRows(rows, scanContact)
 	if err != nil {
 		return nil, fmt.Errorf("find lost lines: %w", err)
 	}
-	for i, c := range lost {
+	var lost []dispatch.Contact
+	for _, c := range open {
 		p := dispatch.Progress{
-			ID: c.ID, Incident: c.Incident, State: dispatch.ContactEnded, At: now,
+			ID: c.ID, Incident: c.Incident, State: dispatch.ContactEnded, At: now.UTC().Truncate(time.Microsecond),
 			Reason: dispatch.EndLineLost, CallbackDue: true,
 		}
-		if err := s.Progress(ctx, p, dispatch.System); err != nil {
-			return nil, err
+		// Meanwhile another node may have found it too, or its caller have called
+		// again and be on the line of a run that lives.
+		done, err := s.progress(ctx, p, dispatch.System, func(now dispatch.Contact) bool {
+			return now.State != dispatch.ContactEnded && now.Run == c.Run
+		})
+		if err != nil {
+			return lost, err
 		}
-		lost[i].State, lost[i].EndedAt, lost[i].EndReason, lost[i].CallbackDue = p.State, now, p.Reason, true
+		if done {
+			lost = append(lost, c.After(p))
+		}
 	}
 	return lost, nil
 }

@@ -16,8 +16,12 @@ type Unit struct {
 	// Contact is a row to insert. If its Key is taken, Do returns
 	// dispatch.ErrDuplicate and nothing else of the unit happens.
 	Contact *dispatch.Contact
-	// Progress is a later fact of a contact.
+	// Progress is a later fact of a contact, whose card is Incident. One that the
+	// contact has heard already is dispatch.ErrUnchanged, and Decide is not asked.
 	Progress *dispatch.Progress
+	// Still, which may be nil, is asked of the locked contact whether Progress is
+	// still true; if not, it is dispatch.ErrUnchanged too.
+	Still func(dispatch.Contact) bool
 
 	// Incident is the card to lock and change; zero for none.
 	Incident dispatch.IncidentID

@@ -303,6 +303,18 @@ CREATE TABLE leases (
     until  timestamptz NOT NULL
 );
 
+-- The lives of engines. Whoever is not heard for a while is dead, and the calls
+-- that it held are lost; the database's clock rules.
+CREATE TABLE runs (
+    id          uuid PRIMARY KEY,
+    node        text NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    seen_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heard_since timestamptz NOT NULL DEFAULT clock_timestamp(), -- no gap between heartbeats since then
+    ended_at    timestamptz,                      -- NULL: alive
+    ended_by    uuid                              -- itself, or the run that missed it
+);
+
 -- The last batch of each group-commit writer: after a commit whose answer was
 -- lost, this row tells whether it happened.
 CREATE TABLE writers (
@@ -312,7 +324,7 @@ CREATE TABLE writers (
 );
 
 -- +goose Down
-DROP TABLE writers, audit_heads, leases, service_replies, outbox_cursors, commands, tokens, sessions, operators,
+DROP TABLE writers, runs, audit_heads, leases, service_replies, outbox_cursors, commands, tokens, sessions, operators,
            rulesets, events, notifications, contacts, assignments, incidents, zones, panels, facilities;
 DROP SEQUENCE incident_numbers;
 DROP FUNCTION events_append_only, events_in_commit_order;

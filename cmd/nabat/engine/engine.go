@@ -81,8 +81,10 @@ type Options struct {
 	// Nil skips the question.
 	Durable func(context.Context) error
 	// Alone says that no other node can work on this database: what an earlier run
-	// held is nobody's.
+	// held is nobody's, and its calls are lost at once instead of after a silence.
 	Alone bool
+	// Node is this machine's name among nodes.
+	Node string
 	// NoNotify keeps the engine from waiting in a database socket, which would
 	// freeze virtual time; readers then wake by this process's commits and polling.
 	NoNotify bool
@@ -99,6 +101,7 @@ type Engine struct {
 	wake       *postgres.Wake
 	writer     *postgres.Writer
 	store      *postgres.Store
+	runs       *postgres.Runs
 	alarmStore *alarmsdb.Store
 	ruleStore  *routingdb.Store
 	people     *consoledb.Store
@@ -146,6 +149,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	e.writer = postgres.NewWriter(e.pool, e.log, postgres.WriterOptions{Wake: e.wake, Registerer: e.metrics})
 	e.store = postgres.NewStore(e.pool, e.writer)
+	e.runs = postgres.NewRuns(e.pool, e.store, e.log, postgres.RunsOptions{ID: e.run, Node: o.Node, Registerer: e.metrics})
 	e.alarmStore = alarmsdb.NewStore(e.pool, e.writer)
 	e.ruleStore = routingdb.NewStore(e.pool, e.store)
 	e.people = consoledb.New(e.pool, e.store)
@@ -153,7 +157,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		what string
 		do   func(context.Context) error
 	}{
-		{"rules", e.loadRules}, {"alarm side", e.buildAlarms}, {"telephone side", e.buildLine},
+		{"runs", e.announce}, {"rules", e.loadRules}, {"alarm side", e.buildAlarms}, {"telephone side", e.buildLine},
 		{"broker side", e.buildBroker}, {"consoles", e.buildConsole},
 	} {
 		if err := step.do(ctx); err != nil {
@@ -195,6 +199,14 @@ func Compiled(p routingdb.Published) (*routing.Ruleset, error) {
 		return nil, err
 	}
 	return set.WithNumber(p.Number), nil
+}
+
+// announce makes this life known before it can hold a call.
+func (e *Engine) announce(ctx context.Context) error {
+	if err := e.runs.Announce(ctx); err != nil || !e.o.Alone {
+		return err
+	}
+	return e.runs.Inherit(ctx)
 }
 
 func (e *Engine) loadRules(ctx context.Context) error {

@@ -27,6 +27,8 @@ func (e *Engine) Stages() []lifecycle.Stage {
 	stages := []lifecycle.Stage{
 		{Name: "operations", Run: e.serveOps, Limit: d.Console},
 		{Name: "writer", Run: e.writer.Run, Limit: d.Database},
+		// Stopped after the telephone: a run that is over holds no call.
+		{Name: "runs", Run: e.runs.Run, Limit: d.Database},
 	}
 	if !e.o.NoNotify {
 		stages = append(stages, lifecycle.Stage{
@@ -159,12 +161,8 @@ func (e *Engine) serveAlarms(ctx context.Context) error {
 }
 
 func (e *Engine) serveLine(ctx context.Context) error {
-	lost, err := e.store.LoseLines(ctx, e.run, time.Now())
-	if err != nil {
+	if err := e.runs.Sweep(ctx); err != nil {
 		return fmt.Errorf("find the lines that an earlier run lost: %w", err)
-	}
-	if len(lost) > 0 {
-		e.log.Warn("an earlier run lost calls, they are due for a call back", zap.Int("calls", len(lost)))
 	}
 	if e.o.Sockets.SIPUDP == nil && e.o.Sockets.SIPTCP == nil {
 		<-ctx.Done()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -120,7 +121,7 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 		Log:   log, Durable: db.durable, SIP: line(c),
 		PanelsPerSource: c.Alarms.PerSource, Connections: c.Console.Connections,
 		// The embedded server and its data directory are one engine's, under its lock.
-		Alone: db.own != nil,
+		Alone: db.own != nil, Node: machine(),
 	}
 	e, err := engine.New(ctx, o)
 	if err != nil {
@@ -144,6 +145,15 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 		return nil
 	}})
 	return lifecycle.Run(ctx, log.Named("lifecycle"), stages...)
+}
+
+// machine is what people call this computer.
+func machine() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
 }
 
 func line(c config.Config) engine.SIP {
