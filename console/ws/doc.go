@@ -27,13 +27,14 @@
 // # Bounds
 //
 // At most MaxSockets connections, and maxPerPerson of one person or program,
-// however many sessions they have. A message is at most console.MaxCommand (512 KiB) of text: a command that is too long but
-// within that is answered «invalid», above it the connection is closed (1009), and
-// the client gives that command up. More than some tens of messages a second end
-// the connection (1008). Commands wait in a queue of their own; one that finds it full is answered
-// «busy» and may be sent again. Frames to a console wait in a
-// queue of 256: a console that does not read is closed with 4008 and resumes by
-// a snapshot, so that it never holds up the others.
+// however many sessions they have. A message is at most console.MaxCommand
+// (512 KiB) of text: a command that is too long but within that is answered
+// «invalid», above it the connection is closed (1009), and the client gives that
+// command up. More than some tens of messages a second end the connection (1008).
+// Commands wait in a queue of their own; one that finds it full is answered «busy»
+// and may be sent again. Frames to a console wait in a queue of 256: a console that
+// does not read is closed with 4008 and resumes by a snapshot, so that it never
+// holds up the others.
 //
 // # Goroutines
 //
