@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -35,14 +36,24 @@ type step struct {
 	Timeout  int64  `json:"timeout"`
 }
 
+// screenPeers finds what a test with screens needs: Node, Chromium, and the folder
+// whose packages drive it.
+func screenPeers(t *testing.T) (node, chromium, web string) {
+	t.Helper()
+	node = peer(t, "node", "nodejs, or npm package node")
+	chromium = peer(t, "chromium", "chromium")
+	web = filepath.Join(root, "console/web")
+	for _, name := range []string{"playwright-core", "@axe-core/playwright"} {
+		if _, err := os.Stat(filepath.Join(web, "node_modules", name, "package.json")); err != nil {
+			lacking(t, "npm package "+name+" is missing in console/web")
+		}
+	}
+	return node, chromium, web
+}
+
 func newBrowser(t *testing.T, dir string) *browser {
 	t.Helper()
-	node := peer(t, "node", "nodejs, or npm package node")
-	chromium := peer(t, "chromium", "chromium")
-	web := filepath.Join(root, "console/web")
-	if found, _ := filepath.Glob(filepath.Join(web, "node_modules/playwright-core/package.json")); len(found) == 0 {
-		lacking(t, "npm package playwright-core is missing in console/web")
-	}
+	node, chromium, web := screenPeers(t)
 	// Not bound to the test's context: the last screenshots are taken after it.
 	cmd := exec.Command(node, "browser.mjs", web, chromium)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
