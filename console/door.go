@@ -107,11 +107,15 @@ func (d *Door) exit(peer string) {
 }
 
 func (d *Door) turnAway(c net.Conn, why string) {
+	d.refused.WithLabelValues(why).Inc()
+	d.tell(c.RemoteAddr(), why)
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // a flood must not leave us its closed sockets either
 	}
 	c.Close()
-	d.refused.WithLabelValues(why).Inc()
+}
+
+func (d *Door) tell(peer net.Addr, why string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.untold++
@@ -120,7 +124,7 @@ func (d *Door) turnAway(c net.Conn, why string) {
 		return
 	}
 	d.log.Warn("connections are refused: every place is taken", zap.String("reason", why), zap.Int("refused", d.untold),
-		zap.Int("places", d.most), zap.Stringer("peer", c.RemoteAddr()))
+		zap.Int("places", d.most), zap.Stringer("peer", peer))
 	d.untold, d.lastSay = 0, now
 }
 

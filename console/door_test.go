@@ -39,14 +39,20 @@ func TestDoorIsBounded(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hi")) })
 	go func() { done <- console.Serve(ctx, door, h, nil, zap.NewNop()) }()
 
+	// A place that there is not may end the dialling itself, or what comes after.
 	dial := func() net.Conn {
 		c, err := net.Dial("tcp", ln.Addr().String())
-		require.NoError(t, err)
+		if err != nil {
+			return nil
+		}
 		t.Cleanup(func() { c.Close() })
 		require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 		return c
 	}
 	served := func(c net.Conn) bool {
+		if c == nil {
+			return false
+		}
 		if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: nabat\r\n\r\n")); err != nil {
 			return false
 		}
@@ -127,7 +133,7 @@ func TestOneAddressNeverTakesEveryPlace(t *testing.T) {
 		host, _, err := net.SplitHostPort(c.RemoteAddr().String())
 		require.NoError(t, err)
 		in = append(in, host)
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
 	}
 	require.Equal(t, append(strings.Fields(strings.Repeat("192.0.2.1 ", 6)), "192.0.2.2", "127.0.0.1"), in)
 }
