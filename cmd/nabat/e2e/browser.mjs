@@ -19,7 +19,8 @@ const pages = new Map()
 const said = new Map() // what each page wrote to its console
 
 // Runs in the page before its own script: when the last frame came, and how long
-// the page itself was not given the processor.
+// the page itself was not given the processor. A deaf page hears no frame, a mute
+// one sends none.
 const watch = () => {
   globalThis.lastFrame = 0
   globalThis.starved = 0
@@ -33,10 +34,17 @@ const watch = () => {
   globalThis.WebSocket = class extends Real {
     constructor(...a) {
       super(...a)
-      this.addEventListener('message', () => {
+      this.addEventListener('message', (e) => {
+        if (globalThis.deaf) {
+          e.stopImmediatePropagation()
+          return
+        }
         globalThis.lastFrame = performance.now()
         globalThis.starved = 0
       })
+    }
+    send(frame) {
+      if (!globalThis.mute) super.send(frame)
     }
   }
 }
@@ -58,6 +66,9 @@ const steps = {
     pages.set(name, page)
     await page.goto(url)
   },
+  // The tab's process dies; nothing in it runs to an end.
+  crash: ({ page }) =>
+    Promise.all([page.waitForEvent('crash'), page.goto('chrome://crash').catch(() => {})]).then(() => null),
   fill: ({ page, selector, text }) => page.fill(selector, text),
   click: ({ page, selector }) => page.click(selector),
   choose: ({ page, selector, text }) => page.selectOption(selector, text),

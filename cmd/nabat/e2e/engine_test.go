@@ -34,9 +34,10 @@ type engine struct {
 
 // running is what a running engine writes into run.json.
 type running struct {
-	PID    int               `json:"pid"`
-	Kafka  []string          `json:"kafka"`
-	Listen map[string]string `json:"listen"`
+	PID      int               `json:"pid"`
+	Postgres string            `json:"postgres"`
+	Kafka    []string          `json:"kafka"`
+	Listen   map[string]string `json:"listen"`
 }
 
 func newEngine(t *testing.T, dir string, flags ...string) *engine {

@@ -171,7 +171,12 @@ type cloudEvent struct {
 		Kind    string `json:"kind"`
 		Service string `json:"service"`
 		Version int    `json:"version"`
-		Card    struct {
+
+		Assignment *struct {
+			Rule    string `json:"rule"`
+			Ruleset int    `json:"ruleset"`
+		} `json:"assignment"`
+		Card struct {
 			Number       int    `json:"number"`
 			State        string `json:"state"`
 			Origin       string `json:"origin"`
