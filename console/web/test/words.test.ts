@@ -1,30 +1,29 @@
-import { afterEach, expect, it } from 'vitest'
-import { lang } from '../src/i18n'
-import { readEvent, readIncident } from '../src/model/read'
-import { journalLine, whyOf } from '../src/ui/words'
+import { expect, test } from 'vitest'
+import { setLang } from '../src/i18n'
+import { readEvent } from '../src/model/read'
+import { haystack, journalLine } from '../src/ui/words'
+import { assignment, incident } from './make'
 
-afterEach(() => {
-  lang.value = 'ru'
-})
-
-it('says why in the language of the screen, and in the other where a rule has but one', () => {
-  const row = readIncident({
-    id: 'i', version: 1, state: 'dispatched',
-    assignments: [{ id: 'a', service: 'fire', why: 'горит', whyEn: 'it burns' }, { id: 'b', service: 'police', why: 'так' }],
+test('the journal says why a call ended', () => {
+  const e = readEvent({
+    seq: 1, id: 'e1', kind: 'contact_state', data: { to: 'ended', reason: 'line_lost', why: 'на OPTIONS никто не ответил' },
   })
-  const line = readEvent({ seq: 1, id: 'e', kind: 'assigned', data: { service: 'fire', why: 'горит', whyEn: 'it burns' } })
-  if (row === undefined || line === undefined) throw new Error('unreadable')
-  expect(row.assignments.map(whyOf)).toEqual(['горит', 'так'])
-  expect(journalLine(line).notes).toContain('горит')
-  lang.value = 'en'
-  expect(row.assignments.map(whyOf)).toEqual(['it burns', 'так'])
-  expect(journalLine(line).notes).toContain('it burns')
+  expect(e).toBeDefined()
+  if (e === undefined) return
+  expect(journalLine(e).notes).toContain('на OPTIONS никто не ответил')
 })
 
-it('says of a call whose particulars are not this reader\'s that it changed, and no more', () => {
-  const line = readEvent({ seq: 1, id: 'e', kind: 'contact_state', actor: 'caller', data: {} })
-  if (line === undefined) throw new Error('unreadable')
-  expect(journalLine(line)).toEqual({ text: 'Изменилось обращение', notes: [] })
-  lang.value = 'en'
-  expect(journalLine(line).text).toBe('A contact changed')
+test('what a search looks through is made once a card and language, and follows both', () => {
+  let read = 0
+  const once = incident({ assignments: [assignment({ service: 'fire' })] })
+  const card = new Proxy(once, { get: (o, k) => (k === 'place' && read++, Reflect.get(o, k) as unknown) })
+  setLang('ru')
+  expect(haystack(card)).toContain('пожарная')
+  expect(haystack(card)).toBe(haystack(card))
+  expect(read).toBe(1)
+  setLang('en')
+  expect(haystack(card)).toContain('fire')
+  expect(read).toBe(2)
+  expect(haystack(incident({ place: 'Литейный пр.' }))).toContain('литейный')
+  setLang('ru')
 })
