@@ -136,6 +136,15 @@ func (s *tale) engineIsKilledWhileSending() {
 		}
 	}
 	require.Equal(s.t, []string{"registered", "assigned fire"}, sent, "sent exactly once")
+
+	// The services are heard again. A real broker waits for the dead engine's
+	// membership to run out first, and an engine that is stopped meanwhile does not
+	// leave the group in its time.
+	produce(s.t, s.broker, "nabat.replies.fire", s.text, map[string]any{
+		"specversion": "1.0", "type": "city.nabat.reply.v1", "id": "fire-2", "source": "/duty/fire", "subject": s.text,
+		"data": map[string]any{"status": "accepted", "orderNumber": "01-0418"},
+	})
+	o.see(card + id("assignment", `[data-service="fire"][data-state="accepted"]`))
 }
 
 // murder is kill -9 of the engine alone; what it started is left to its next life.
