@@ -4,6 +4,10 @@
 // order under a session-level advisory lock, so that several nodes starting at
 // once run each exactly once. Each must be safe while the previous binary still
 // runs: add, backfill, switch, drop, in different releases.
+//
+// Two roles share a database: the owner of the schema, by which migrations are
+// run, and the engine's, which may do what rights.go names and no more. Who has
+// only one role uses it for both.
 package migrations
 
 import (
@@ -28,10 +32,13 @@ type Done struct {
 	Name    string
 }
 
-// Run brings the database at url to the newest schema and says what it did. It
-// waits (bounded by ctx) while another node does the same.
-func Run(ctx context.Context, url string) ([]Done, error) {
-	db, err := open(url)
+// Run brings a database to the newest schema and says what it did. owner is the
+// URL of the role that owns the schema; the role of engine, another URL of the
+// same database, gets the engine's rights. An empty engine, or one of the same
+// role, is given nothing. It waits (bounded by ctx) while another node does the
+// same.
+func Run(ctx context.Context, owner, engine string) ([]Done, error) {
+	db, err := open(owner)
 	if err != nil {
 		return nil, err
 	}
@@ -48,10 +55,11 @@ func Run(ctx context.Context, url string) ([]Done, error) {
 	for _, r := range results {
 		done = append(done, Done{Version: r.Source.Version, Name: r.Source.Path})
 	}
-	return done, nil
+	return done, grantTo(ctx, owner, engine)
 }
 
-// Pending tells how many migrations the database lacks.
+// Pending tells how many migrations the database lacks. It only looks, and may be
+// asked by the engine's role.
 func Pending(ctx context.Context, url string) (int, error) {
 	db, err := open(url)
 	if err != nil {
@@ -61,6 +69,13 @@ func Pending(ctx context.Context, url string) (int, error) {
 	p, err := provider(db)
 	if err != nil {
 		return 0, err
+	}
+	var there bool
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&there); err != nil {
+		return 0, fmt.Errorf("migration status: %w", err)
+	}
+	if !there { // Status would make the table
+		return len(p.ListSources()), nil
 	}
 	status, err := p.Status(ctx)
 	if err != nil {

@@ -22,9 +22,9 @@ func engineDir(t *testing.T) string {
 	s, err := pgserver.Start(t.Context(), pgserver.Options{Data: data})
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Stop(context.WithoutCancel(t.Context())) })
-	_, err = migrations.Run(t.Context(), s.URL())
+	_, err = migrations.Run(t.Context(), s.OwnerURL(), s.URL())
 	require.NoError(t, err)
-	require.NoError(t, dir.Announce(datadir.Run{Postgres: s.URL()}))
+	require.NoError(t, dir.Announce(datadir.Run{Postgres: s.URL(), Owner: s.OwnerURL()}))
 	return data
 }
 

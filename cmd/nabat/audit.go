@@ -88,10 +88,21 @@ func (c auditSealCmd) Run(ctx context.Context, t terminal) error {
 			fmt.Fprintln(t.err, t.say(
 				"ВНИМАНИЕ: прежние подписи откладываются, журнал подписывается заново таким, каков он сейчас.",
 				"ATTENTION: earlier signatures are put aside, the journal is signed afresh as it is now."))
-			if err := errors.Join(heads.Restart(time.Now()), store.ForgetSigned(ctx)); err != nil {
+			if err := startAfresh(ctx, d.owner, heads); err != nil {
 				return err
 			}
 		}
 		return audit.NewSealer(store, store, heads, d.log, time.Hour).Seal(ctx)
 	})
+}
+
+// startAfresh begins a new file of heads. What the database remembers of the old
+// one only its owner can remove.
+func startAfresh(ctx context.Context, owner string, heads *audit.Heads) error {
+	pool, err := postgres.Open(ctx, owner, postgres.PoolOptions{MaxConns: 2, Name: "nabat-cli"})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return errors.Join(heads.Restart(time.Now()), postgres.NewStore(pool, nil).ForgetSigned(ctx))
 }

@@ -148,9 +148,9 @@ func TestMigrateAndDatabaseWithoutAnEngine(t *testing.T) {
 	require.Equal(t, exitOK, code, errOut)
 	require.Contains(t, out, "this version's schema")
 
-	url, stop, err := openDatabase(t.Context(), config.Base{Data: data}, zap.NewNop())
+	a, stop, err := openDatabase(t.Context(), config.Base{Data: data}, zap.NewNop())
 	require.NoError(t, err)
-	n, err := migrations.Pending(t.Context(), url)
+	n, err := migrations.Pending(t.Context(), a.engine)
 	require.NoError(t, err)
 	require.Zero(t, n)
 	require.NoError(t, stop())
@@ -166,18 +166,18 @@ func TestDatabaseOfARunningEngine(t *testing.T) {
 	s, err := pgserver.Start(t.Context(), pgserver.Options{Data: data})
 	require.NoError(t, err)
 	defer s.Stop(context.WithoutCancel(t.Context()))
-	require.NoError(t, dir.Announce(datadir.Run{Postgres: s.URL()}))
+	require.NoError(t, dir.Announce(datadir.Run{Postgres: s.URL(), Owner: s.OwnerURL()}))
 
 	_, _, err = openDatabase(t.Context(), config.Base{Data: data}, zap.NewNop())
 	require.ErrorContains(t, err, "nabat migrate", "a command must not migrate under a running engine")
 	code, _, errOut := call(t, "migrate", "--data", data)
 	require.Equal(t, exitOK, code, errOut)
 
-	url, stop, err := openDatabase(t.Context(), config.Base{Data: data}, zap.NewNop())
+	a, stop, err := openDatabase(t.Context(), config.Base{Data: data}, zap.NewNop())
 	require.NoError(t, err)
-	require.Equal(t, s.URL(), url)
+	require.Equal(t, s.URL(), a.engine)
 	require.NoError(t, stop())
-	require.NoError(t, pgserver.CheckDurability(t.Context(), url), "still up")
+	require.NoError(t, pgserver.CheckDurability(t.Context(), a.engine), "still up")
 }
 
 // doctor on a machine that has nothing yet makes nothing.

@@ -42,7 +42,7 @@ func (c demoCmd) Run(ctx context.Context, t terminal) error {
 	return node.Run(ctx, c.Config, log, node.Hooks{
 		Prepare: func(ctx context.Context, i node.Info) error {
 			var err error
-			access, err = demo.Prepare(ctx, i.Postgres, i.Data, log, time.Now())
+			access, err = demo.Prepare(ctx, i.Postgres, i.Migrate, i.Data, log, time.Now())
 			return err
 		},
 		Stages: func(i node.Info) []lifecycle.Stage {

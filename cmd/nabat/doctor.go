@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"go.uber.org/zap"
 
 	"nabat/cmd/nabat/config"
 	"nabat/cmd/nabat/datadir"
 	"nabat/cmd/nabat/doctor"
+	"nabat/dispatch/postgres/pgserver"
 	"nabat/routing"
 	"nabat/routing/kafka"
 )
@@ -29,9 +28,15 @@ func (c doctorCmd) Run(ctx context.Context, t terminal) (err error) {
 	case !errors.Is(err, datadir.ErrNotRunning):
 		return err
 	}
-	if c.hasDatabase() {
+	there, err := c.hasDatabase()
+	switch {
+	case err != nil:
+		p.PostgresErr = err
+	case there:
 		var closeDB func() error
-		p.Postgres, closeDB, p.PostgresErr = openDatabase(ctx, c.Base, zap.NewNop())
+		var a addresses
+		a, closeDB, p.PostgresErr = openDatabase(ctx, c.Base, zap.NewNop())
+		p.Postgres = a.engine
 		if p.PostgresErr == nil {
 			defer func() { err = errors.Join(err, closeDB()) }()
 		}
@@ -51,14 +56,12 @@ func (c doctorCmd) Run(ctx context.Context, t terminal) (err error) {
 	return nil
 }
 
-// hasDatabase says whether there is one to look at; doctor makes none. The
-// password file is written before the first cluster is.
-func (c doctorCmd) hasDatabase() bool {
+// hasDatabase says whether there is one to look at; doctor makes none.
+func (c doctorCmd) hasDatabase() (bool, error) {
 	if c.Postgres.URL != "" {
-		return true
+		return true, nil
 	}
-	_, err := os.Stat(filepath.Join(c.Data, "postgres.json"))
-	return err == nil
+	return pgserver.Exists(c.Data)
 }
 
 func (c doctorCmd) brokers(run *datadir.Run) []string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"nabat/cmd/nabat/config"
-	"nabat/cmd/nabat/datadir"
 	"nabat/migrations"
 )
 
@@ -14,29 +13,25 @@ type migrateCmd struct {
 	config.Base
 }
 
-// Run migrates the city's own database, the running engine's, or the embedded one.
+// Run migrates the city's own database, the running engine's, or the embedded
+// one, and gives the engine's role its rights.
 func (c migrateCmd) Run(ctx context.Context, t terminal) (err error) {
 	log, err := logger(c.Log, t.err)
 	if err != nil {
 		return err
 	}
-	url := c.Postgres.URL
-	if url == "" {
-		switch run, err := datadir.Running(c.Data); {
-		case err == nil:
-			url = run.Postgres
-		case !errors.Is(err, datadir.ErrNotRunning):
-			return err
-		}
+	a, running, err := known(c.Base)
+	if err != nil {
+		return err
 	}
-	if url == "" { // openDatabase migrates a server that it starts
+	if !running { // openDatabase migrates a server that it starts
 		var stop func() error
-		if url, stop, err = openDatabase(ctx, c.Base, log); err != nil {
+		if a, stop, err = openDatabase(ctx, c.Base, log); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	done, err := migrations.Run(ctx, url)
+	done, err := migrations.Run(ctx, a.owner, a.engine)
 	if err != nil {
 		return err
 	}

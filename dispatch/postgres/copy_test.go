@@ -14,8 +14,7 @@ import (
 func TestRowsArriveAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
 	b := setUp(t)
-	_, err := b.pool.Exec(t.Context(), `CREATE TABLE "every type" (id uuid, at timestamptz, text text, octets bytea, yes boolean)`)
-	require.NoError(t, err)
+	b.table(t, `"every type"`, `id uuid, at timestamptz, text text, octets bytea, yes boolean`)
 	table := postgres.NewTable("every type", "id", "at", "text", "octets", "yes")
 	id := dispatch.NewEventID()
 	times := []time.Time{noon.Add(time.Microsecond), time.Date(1999, 12, 31, 23, 59, 59, 999_999_000, time.UTC), {}}
@@ -34,7 +33,7 @@ func TestRowsArriveAsTheyWereWritten(t *testing.T) {
 	rows.Text("")
 	rows.Null()
 	rows.Null()
-	_, err = b.w.Do(t.Context(), postgres.Unit{Key: "a", Rows: []*postgres.Rows{rows}})
+	_, err := b.w.Do(t.Context(), postgres.Unit{Key: "a", Rows: []*postgres.Rows{rows}})
 	require.NoError(t, err)
 
 	type row struct {
@@ -67,8 +66,7 @@ func TestRowsArriveAsTheyWereWritten(t *testing.T) {
 func TestABadRowFailsAlone(t *testing.T) {
 	t.Parallel()
 	b := setUp(t)
-	_, err := b.pool.Exec(t.Context(), `CREATE TABLE words (word text)`)
-	require.NoError(t, err)
+	b.table(t, "words", "word text")
 	table := postgres.NewTable("words", "word")
 	results := make(chan error, 3)
 	for _, word := range []string{"good", "bad \xff", "also good"} {
@@ -103,4 +101,14 @@ func TestATransactionThatFailedUnnoticedIsNotTakenForStored(t *testing.T) {
 		return nil
 	}})
 	require.Error(t, err)
+}
+
+// table makes a table as the owner does, for the engine's role to write to.
+func (b bench) table(t *testing.T, name, columns string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.owner)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), `CREATE TABLE `+name+` (`+columns+`); GRANT SELECT, INSERT ON `+name+` TO PUBLIC`)
+	require.NoError(t, err)
 }

@@ -51,6 +51,7 @@ func Open(ctx context.Context, url string, o PoolOptions) (*pgxpool.Pool, error)
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
+	cfg.AfterConnect = insistOnDurability
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("database pool: %w", err)
@@ -60,6 +61,16 @@ func Open(ctx context.Context, url string, o PoolOptions) (*pgxpool.Pool, error)
 		return nil, fmt.Errorf("reach the database: %w", err)
 	}
 	return pool, nil
+}
+
+// insistOnDurability keeps a setting that somebody hung on the role or the
+// database from making this session's commits forgettable: such a setting is
+// read when a session begins, so it would outlive its being mended. Readiness
+// tells of it all the same. What the server is run with is the server's matter.
+func insistOnDurability(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) FROM pg_settings
+		WHERE name = 'synchronous_commit' AND setting = 'off' AND source IN ('user', 'database', 'database user')`)
+	return err
 }
 
 // IsUnique tells whether err is a violation of the named unique constraint; an
@@ -95,6 +106,8 @@ func mapped(err error) error {
 		return nil
 	case errors.Is(err, pgx.ErrNoRows):
 		return dispatch.ErrNotFound
+	case Away(err):
+		return fmt.Errorf("%w: %w", dispatch.ErrBusy, err)
 	default:
 		return err
 	}

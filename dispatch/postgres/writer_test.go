@@ -24,11 +24,13 @@ type bench struct {
 	pool  *pgxpool.Pool
 	w     *postgres.Writer
 	store *postgres.Store
+	owner string // URL of the schema's owner
 }
 
 func setUp(t *testing.T) bench {
 	t.Helper()
-	pool, err := postgres.Open(t.Context(), pgtest.New(t), postgres.PoolOptions{})
+	url := pgtest.New(t)
+	pool, err := postgres.Open(t.Context(), url, postgres.PoolOptions{})
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	w := postgres.NewWriter(pool, zaptest.NewLogger(t), postgres.WriterOptions{Wake: postgres.NewWake()})
@@ -36,7 +38,7 @@ func setUp(t *testing.T) bench {
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
-	return bench{pool, w, postgres.NewStore(pool, w)}
+	return bench{pool, w, postgres.NewStore(pool, w), pgtest.Owner(t, url)}
 }
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -313,11 +315,16 @@ func TestJournalIsAppendOnly(t *testing.T) {
 	b := setUp(t)
 	_, _, err := b.store.OpenContact(t.Context(), call("a"))
 	require.NoError(t, err)
+	owner, err := postgres.Open(t.Context(), b.owner, postgres.PoolOptions{})
+	require.NoError(t, err)
+	defer owner.Close()
 	for _, sql := range []string{
 		`UPDATE events SET actor = 'x'`, `DELETE FROM events`, `TRUNCATE events`, `TRUNCATE events CASCADE`,
 	} {
-		_, err := b.pool.Exec(t.Context(), sql)
+		_, err := owner.Exec(t.Context(), sql)
 		require.ErrorContains(t, err, "append-only", sql)
+		_, err = b.pool.Exec(t.Context(), sql)
+		require.ErrorContains(t, err, "permission denied", sql)
 	}
 }
 

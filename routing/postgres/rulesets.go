@@ -27,7 +27,7 @@ type Published struct {
 func (s *Store) Publish(ctx context.Context, set *routing.Ruleset, by dispatch.Actor, at time.Time) (number int, fresh bool, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// Two administrators at once: the second sees the first one's number.
-		if _, err := tx.Exec(ctx, `LOCK TABLE rulesets IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('nabat rulesets'))`); err != nil {
 			return err
 		}
 		var sha []byte

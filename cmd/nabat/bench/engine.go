@@ -28,7 +28,7 @@ type engine struct {
 	// postmaster is the process of the database's server, once it was looked for.
 	postmaster string
 
-	Postgres string            `json:"postgres"`
+	Postgres string            `json:"postgres_owner"` // makes tables beside the engine's
 	Kafka    []string          `json:"kafka"`
 	Listen   map[string]string `json:"listen"`
 	PID      int               `json:"pid"`

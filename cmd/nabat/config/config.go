@@ -16,8 +16,10 @@ type Base struct {
 
 // Postgres is the city's own server (URL), or the embedded one (Port).
 type Postgres struct {
-	URL  string `env:"URL" placeholder:"postgres://…" help:"${key_postgres_url}"`
-	Port Port   `default:"5433" env:"PORT" help:"${key_postgres_port}"`
+	URL string `env:"URL" placeholder:"postgres://…" help:"${key_postgres_url}"`
+	// MigrateURL is of the role that owns the schema, where that is not the engine's.
+	MigrateURL string `name:"migrate-url" env:"MIGRATE_URL" placeholder:"postgres://…" help:"${key_postgres_migrate_url}"`
+	Port       Port   `default:"5433" env:"PORT" help:"${key_postgres_port}"`
 	// UnsafeSettings is for the kill test, which must show that a server that
 	// forgets is found out. Hidden, and named so that nobody takes it by mistake.
 	UnsafeSettings map[string]string `hidden:"" env:"UNSAFE_SETTINGS_THAT_LOSE_ALARMS" name:"unsafe-settings-that-lose-alarms" help:"${key_postgres_unsafe}"`

@@ -28,11 +28,12 @@ const (
 	runFile  = "run.json"
 )
 
-// Run describes a running engine. The file is 0600: Postgres holds a password.
+// Run describes a running engine. The file is 0600: the URLs hold passwords.
 type Run struct {
 	PID      int               `json:"pid"`
 	Started  time.Time         `json:"started"`
-	Postgres string            `json:"postgres"`
+	Postgres string            `json:"postgres"`                 // of the engine's role
+	Owner    string            `json:"postgres_owner,omitempty"` // of the schema's owner, if it is known
 	Kafka    []string          `json:"kafka"`
 	Listen   map[string]string `json:"listen"` // what is really bound, by key: "console", "alarms_tcp"
 }

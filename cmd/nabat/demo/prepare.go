@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,11 +20,12 @@ import (
 	"nabat/simulators/city"
 )
 
-// Prepare brings the database at url to where a demo begins. What an earlier
-// start has done is left as it is.
-func Prepare(ctx context.Context, url, data string, log *zap.Logger, now time.Time) (a Access, err error) {
+// Prepare brings the database at url to where a demo begins; owner is the URL of
+// the schema's owner, or empty if url's role is that. What an earlier start has
+// done is left as it is.
+func Prepare(ctx context.Context, url, owner, data string, log *zap.Logger, now time.Time) (a Access, err error) {
 	log = log.Named("demo")
-	if _, err := migrations.Run(ctx, url); err != nil {
+	if _, err := migrations.Run(ctx, cmp.Or(owner, url), url); err != nil {
 		return a, err
 	}
 	pool, err := postgres.Open(ctx, url, postgres.PoolOptions{MaxConns: 8, Name: "nabat-demo"})

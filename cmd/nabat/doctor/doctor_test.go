@@ -22,6 +22,7 @@ import (
 
 	"nabat/cmd/nabat/config"
 	"nabat/cmd/nabat/datadir"
+	journal "nabat/dispatch/postgres"
 	"nabat/dispatch/postgres/pgserver"
 	"nabat/dispatch/postgres/pgtest"
 )
@@ -101,6 +102,25 @@ func TestAForgetfulDatabaseIsAFault(t *testing.T) {
 	require.Equal(t, Warning, Worst(database(good, time.Unix(100, 0))))
 	good.Major = 14
 	require.Equal(t, Fault, Worst(database(good, time.Unix(100, 0))))
+}
+
+func TestOneRoleForBothAndStrayNotifications(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	require.Equal(t, Fine, Worst(schema(t.Context(), url)))
+	all := schema(t.Context(), pgtest.Owner(t, url))
+	require.Equal(t, Warning, Worst(all))
+	require.Contains(t, all[0].EN, "--postgres-migrate-url")
+
+	pool, err := journal.Open(t.Context(), url, journal.PoolOptions{})
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = pool.Exec(t.Context(), `INSERT INTO notifications (id, received_at, account, protocol, class, condition, code, area, zone, user_no, text, raw,
+		peer, seq, duplicate, dedup_key, why) VALUES (gen_random_uuid(), '2031-05-06', '1', 'dc09', 'fire', 'alarm', '', '', '', '', '', '', '', '', false, '', '')`)
+	require.NoError(t, err)
+	all = schema(t.Context(), url)
+	require.Equal(t, Warning, Worst(all))
+	require.Contains(t, all[0].EN, "1 notifications lie in the default partition, from 2031-05-06")
 }
 
 func TestDatabaseThatCannotBeReachedAndThatIsNotThereYet(t *testing.T) {

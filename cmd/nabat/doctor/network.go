@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nabat/dispatch/postgres/pgserver"
+	"nabat/migrations"
 )
 
 type listener struct{ key, network, address string }
@@ -111,8 +112,45 @@ func postgres(ctx context.Context, p Patient) []Finding {
 	if err != nil {
 		return bad(err)
 	}
-	return database(f, p.Now())
+	return append(database(f, p.Now()), schema(ctx, p.Postgres)...)
 }
+
+// schema looks at who owns the tables and whether months were made in time.
+func schema(ctx context.Context, url string) []Finding {
+	s, err := migrations.Look(ctx, url)
+	if err != nil {
+		return one(Finding{"postgres", Warning, fmt.Sprintf("Таблицы базы не осмотреть: %v", err), fmt.Sprintf("The database's tables cannot be looked at: %v", err)})
+	}
+	var all []Finding
+	if s.Owns {
+		all = append(all, Finding{
+			"postgres", Warning,
+			"Роль движка владеет таблицами: кто захватит движок, отключит триггеры журнала и перепишет его. " +
+				"Заведите роль-владельца (CREATE ROLE nabat_owner LOGIN …; REASSIGN OWNED BY <роль движка> TO nabat_owner; " +
+				"ALTER DATABASE … OWNER TO nabat_owner) и выполните nabat migrate с --postgres-migrate-url.",
+			"The engine's role owns the tables: whoever takes the engine over can disable the journal's triggers and rewrite it. " +
+				"Make an owner (CREATE ROLE nabat_owner LOGIN …; REASSIGN OWNED BY <the engine's role> TO nabat_owner; " +
+				"ALTER DATABASE … OWNER TO nabat_owner) and run nabat migrate with --postgres-migrate-url.",
+		})
+	}
+	if s.Stray > 0 {
+		all = append(all, Finding{
+			"postgres", Warning,
+			fmt.Sprintf("Извещений в запасной секции: %d, с %s по %s. Секция их месяца не была создана вовремя (движок не работал в начале месяца "+
+				"или часы спешили); движок перенесёт их, как только создаст её, причина неудачи в его журнале (alarms.partitions).", s.Stray, day(s.First), day(s.Last)),
+			fmt.Sprintf("%d notifications lie in the default partition, from %s to %s. Their month was not made in time (no engine ran when the month began, "+
+				"or a clock was ahead); the engine moves them when it makes it, and its log says why it failed (alarms.partitions).", s.Stray, day(s.First), day(s.Last)),
+		})
+	} else {
+		all = append(all, Finding{
+			About: "postgres", RU: "Запасная секция извещений пуста: месяцы создаются вовремя.",
+			EN: "The default partition of notifications is empty: months are made in time.",
+		})
+	}
+	return all
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 func database(f pgserver.Facts, now time.Time) []Finding {
 	all := one(Finding{
@@ -124,8 +162,8 @@ func database(f pgserver.Facts, now time.Time) []Finding {
 		add(Fault, fmt.Sprintf("Нужна версия не старше %d.", pgserver.MinMajor), fmt.Sprintf("Version %d or newer is needed.", pgserver.MinMajor))
 	}
 	if err := f.Durable(); err != nil {
-		add(Fault, fmt.Sprintf("fsync=%s, full_page_writes=%s, synchronous_commit=%s: все три должны быть on, иначе подтверждённый сигнал можно потерять.",
-			f.FSync, f.FullPageWrites, f.SynchronousCommit), err.Error()+".")
+		add(Fault, fmt.Sprintf("fsync=%s, full_page_writes=%s, synchronous_commit=%s: все три должны быть on, иначе подтверждённый сигнал можно потерять. %s",
+			f.FSync, f.FullPageWrites, f.SynchronousCommit, f.Remedy("ru")), err.Error()+".")
 	} else {
 		add(Fine, "fsync, full_page_writes и synchronous_commit включены.", "fsync, full_page_writes and synchronous_commit are on.")
 	}

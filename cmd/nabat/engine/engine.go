@@ -60,11 +60,14 @@ type Drain struct{ Intake, Relay, Console, Database time.Duration }
 
 // Options are what an engine is made of.
 type Options struct {
-	Postgres string // URL of a role that owns the schema
-	Kafka    kafka.Options
-	Sockets  Sockets
-	SIP      SIP
-	RTP      RTP
+	Postgres string // URL of the engine's role
+	// Migrate is the URL of the role that owns the schema, used at the start alone;
+	// empty: Postgres, whose role then owns it or finds it as this version wants it.
+	Migrate string
+	Kafka   kafka.Options
+	Sockets Sockets
+	SIP     SIP
+	RTP     RTP
 	// PanelsPerSource bounds the panels' TCP connections of one address; 0: a
 	// quarter of all.
 	PanelsPerSource int
@@ -134,12 +137,8 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 			e.Close()
 		}
 	}()
-	done, err := migrations.Run(ctx, o.Postgres)
-	if err != nil {
+	if err := e.migrate(ctx); err != nil {
 		return nil, err
-	}
-	for _, m := range done {
-		e.log.Info("migration done", zap.Int64("version", m.Version), zap.String("name", m.Name))
 	}
 	if e.pool, err = postgres.Open(ctx, o.Postgres, postgres.PoolOptions{MaxConns: 24}); err != nil {
 		return nil, err
@@ -165,6 +164,25 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		}
 	}
 	return e, nil
+}
+
+func (e *Engine) migrate(ctx context.Context) error {
+	owner := e.o.Migrate
+	if owner == "" {
+		// A role that owns nothing may find everything done by «nabat migrate».
+		if n, err := migrations.Pending(ctx, e.o.Postgres); err == nil && n == 0 {
+			return nil
+		}
+		owner = e.o.Postgres
+	}
+	done, err := migrations.Run(ctx, owner, e.o.Postgres)
+	for _, m := range done {
+		e.log.Info("migration done", zap.Int64("version", m.Version), zap.String("name", m.Name))
+	}
+	if err != nil && e.o.Migrate == "" {
+		return fmt.Errorf("%w (a role that does not own the schema cannot migrate: name the owner by --postgres-migrate-url, here or for «nabat migrate»)", err)
+	}
+	return err
 }
 
 // Close frees what New took. It comes after the stages have ended.

@@ -24,7 +24,8 @@ import (
 // Info says where a running node can be reached.
 type Info struct {
 	Data     string // absolute
-	Postgres string // URL with password
+	Postgres string // URL of the engine's role, with password
+	Migrate  string // URL of the schema's owner; empty: not known
 	Brokers  []string
 	Listen   map[string]string // really bound, by key: console, alarms_tcp, …
 	Console  string            // the page's address
@@ -90,7 +91,7 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 		return fmt.Errorf("database: %w", err)
 	}
 	undo = append(undo, stopping("database", db.stop))
-	info.Postgres = db.url
+	info.Postgres, info.Migrate = db.url, db.owner
 	if db.own != nil {
 		info.Database = db.own.Dir()
 	}
@@ -100,7 +101,7 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 	}
 	undo = append(undo, stopping("broker", br.stop))
 	info.Brokers = br.addrs
-	run := datadir.Run{Postgres: info.Postgres, Kafka: info.Brokers, Listen: info.Listen}
+	run := datadir.Run{Postgres: info.Postgres, Owner: info.Migrate, Kafka: info.Brokers, Listen: info.Listen}
 	if err := dir.Announce(run); err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func Run(ctx context.Context, c config.Config, log *zap.Logger, h Hooks) (err er
 	}
 	info.Console = consoleAddress(sockets.Console, secure)
 	o := engine.Options{
-		Postgres: info.Postgres, Kafka: kafka.Options{Brokers: info.Brokers}, Sockets: sockets,
+		Postgres: info.Postgres, Migrate: info.Migrate, Kafka: kafka.Options{Brokers: info.Brokers}, Sockets: sockets,
 		RTP: rtp(c), TLS: secure, AuditDir: filepath.Join(info.Data, "audit"),
 		Drain: engine.Drain{Intake: c.Drain.Intake, Relay: c.Drain.Relay, Console: c.Drain.Console, Database: c.Drain.Database},
 		Log:   log, Durable: db.durable, SIP: line(c),

@@ -18,7 +18,8 @@ import (
 
 // database is the city's own server, or one of ours that is kept alive.
 type database struct {
-	url     string
+	url     string // of the engine's role
+	owner   string // of the schema's owner; empty: not known
 	durable func(context.Context) error
 
 	opts pgserver.Options
@@ -28,7 +29,7 @@ type database struct {
 }
 
 func startDatabase(ctx context.Context, c config.Config, data string, log *zap.Logger) (*database, error) {
-	d := &database{url: c.Postgres.URL, log: log.Named("node.database")}
+	d := &database{url: c.Postgres.URL, owner: c.Postgres.MigrateURL, log: log.Named("node.database")}
 	// Also when unsafe settings are allowed: they waive the refusal to start, and
 	// such an engine still must not call itself ready.
 	d.durable = func(ctx context.Context) error { return pgserver.CheckDurability(ctx, d.url) }
@@ -46,7 +47,7 @@ func startDatabase(ctx context.Context, c config.Config, data string, log *zap.L
 	if err != nil {
 		return nil, err
 	}
-	d.own, d.url = own, own.URL()
+	d.own, d.url, d.owner = own, own.URL(), own.OwnerURL()
 	// A restart must come up where the clients look for it.
 	_, port, err := net.SplitHostPort(own.Addr())
 	if err == nil {

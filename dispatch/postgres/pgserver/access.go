@@ -18,6 +18,7 @@ const AccessFile = "postgres.json"
 // Names inside every embedded cluster.
 const (
 	adminRole = "nabat_admin"
+	ownerRole = "nabat_owner"
 	roleName  = "nabat"
 	database  = "nabat"
 )
@@ -26,6 +27,8 @@ const (
 type access struct {
 	Admin         string `json:"admin"`
 	AdminPassword string `json:"admin_password"`
+	Owner         string `json:"owner"`
+	OwnerPassword string `json:"owner_password"`
 	Role          string `json:"role"`
 	RolePassword  string `json:"role_password"`
 	Database      string `json:"database"`
@@ -38,6 +41,7 @@ func loadAccess(data string) (a access, made bool, err error) {
 	if errors.Is(err, os.ErrNotExist) {
 		a = access{
 			Admin: adminRole, AdminPassword: rand.Text(),
+			Owner: ownerRole, OwnerPassword: rand.Text(),
 			Role: roleName, RolePassword: rand.Text(), Database: database,
 		}
 		return a, true, WritePrivate(path, a)
@@ -50,6 +54,10 @@ func loadAccess(data string) (a access, made bool, err error) {
 	}
 	if a.AdminPassword == "" || a.RolePassword == "" {
 		return a, false, fmt.Errorf("%s holds no passwords; remove it to have new ones made", path)
+	}
+	if a.Owner == "" || a.OwnerPassword == "" { // made when one role did both
+		a.Owner, a.OwnerPassword = ownerRole, rand.Text()
+		return a, false, WritePrivate(path, a)
 	}
 	return a, false, nil
 }

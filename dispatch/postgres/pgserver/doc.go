@@ -5,8 +5,10 @@
 // used, or the one that made the cluster. It listens on loopback alone, offers
 // no Unix socket, and lets nobody in without a SCRAM password. The passwords
 // are generated once into <data>/postgres.json, mode 0600: one of the cluster's
-// superuser, for bootstrap, and one of the engine's role, which owns its
-// database and nothing else.
+// superuser, for bootstrap; one of nabat_owner, which owns the database and is
+// used by migrations alone; one of nabat, the engine's role, which owns nothing,
+// so that it cannot disable the journal's triggers. In a cluster made when nabat
+// owned everything, what it owns goes to nabat_owner at the next start.
 //
 // Rights: PostgreSQL refuses to run as root, so a root engine starts it as
 // postgres or nobody. When that user cannot walk into the data directory,
@@ -23,7 +25,8 @@
 // starts on the same files. A lock file keeps a second engine out.
 //
 // Durability: Start refuses a server on which fsync, full_page_writes or
-// synchronous_commit is off, asked through SQL as the engine's own role. Only
+// synchronous_commit is off, asked through SQL as the engine's own role, and says
+// where that setting comes from; readiness asks again in a new session each time. Only
 // Options.WaiveDurability, meant for tests, goes past that.
 //
 // Goroutines: one per Server, waiting for its process; Stop ends it.

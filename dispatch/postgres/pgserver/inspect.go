@@ -25,6 +25,62 @@ type Facts struct {
 	Clock          time.Time // the server's, for comparison with ours
 	// Settings as this role sees them, overrides of role and database included.
 	FSync, FullPageWrites, SynchronousCommit string
+	// Off are those that are off, and where that was said.
+	Off []Setting
+}
+
+// Setting is one of the server's, in the words of pg_settings.
+type Setting struct {
+	Name   string
+	Source string // "user", "database", "configuration file", …
+	File   string // with the line; empty when the role may not see it
+	Role   string // that was asked
+	DB     string
+}
+
+// remedy says where a setting comes from and what to do.
+func (s Setting) remedy(lang string) string {
+	var where, do string
+	role, db := pgx.Identifier{s.Role}.Sanitize(), pgx.Identifier{s.DB}.Sanitize()
+	ru := lang == "ru"
+	pick := func(a, b string) string {
+		if ru {
+			return a
+		}
+		return b
+	}
+	switch s.Source {
+	case "user":
+		where, do = "ALTER ROLE "+role, "ALTER ROLE "+role+" RESET "+s.Name
+	case "database user":
+		where, do = "ALTER ROLE "+role+" IN DATABASE "+db, "ALTER ROLE "+role+" IN DATABASE "+db+" RESET "+s.Name
+	case "database":
+		where, do = "ALTER DATABASE "+db, "ALTER DATABASE "+db+" RESET "+s.Name
+	case "command line":
+		where, do = pick("из командной строки сервера", "the server's command line"), pick("запустите сервер без этого", "start the server without it")
+	case "configuration file":
+		where = pick("из файла настроек сервера", "the server's configuration file")
+		if s.File != "" {
+			where += " " + s.File
+		}
+		do = "ALTER SYSTEM RESET " + s.Name + pick(" или исправьте файл, затем", ", or mend the file; then") + " SELECT pg_reload_conf()"
+	default:
+		where, do = s.Source, pick("включите", "switch it on")
+	}
+	if ru {
+		return fmt.Sprintf("%s выключено: %s; исправить: %s.", s.Name, where, do)
+	}
+	return fmt.Sprintf("%s is off, set by %s; to mend: %s", s.Name, where, do)
+}
+
+// Remedy says of each setting that is off where that comes from and what to do,
+// in Russian ("ru") or English.
+func (f Facts) Remedy(lang string) string {
+	var all []string
+	for _, s := range f.Off {
+		all = append(all, s.remedy(lang))
+	}
+	return strings.Join(all, " ")
 }
 
 // Durable says whether a confirmed commit survives a crash, or which settings
@@ -42,7 +98,11 @@ func (f Facts) Durable() error {
 	if len(off) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is off, and must be on", ErrNotDurable, strings.Join(off, ", "))
+	err := fmt.Errorf("%w: %s is off, and must be on", ErrNotDurable, strings.Join(off, ", "))
+	for _, s := range f.Off {
+		err = fmt.Errorf("%w; %s", err, s.remedy("en"))
+	}
+	return err
 }
 
 // refused says that the server is there and does not want this password or role.
@@ -68,6 +128,15 @@ func Inspect(ctx context.Context, url string) (f Facts, err error) {
 		Scan(&f.Version, &number, &f.DataDirectory, &f.MaxConnections, &f.Encoding,
 			&f.Superuser, &f.Clock, &f.FSync, &f.FullPageWrites, &f.SynchronousCommit)
 	if err != nil {
+		return f, fmt.Errorf("ask PostgreSQL about itself: %w", err)
+	}
+	rows, err := conn.Query(ctx, `
+		SELECT name, source, coalesce(sourcefile || ':' || sourceline, ''), current_user::text, current_database()::text
+		  FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name`)
+	if err != nil {
+		return f, fmt.Errorf("ask PostgreSQL about itself: %w", err)
+	}
+	if f.Off, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Setting]); err != nil {
 		return f, fmt.Errorf("ask PostgreSQL about itself: %w", err)
 	}
 	f.Major = number / 10000

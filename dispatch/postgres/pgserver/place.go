@@ -67,6 +67,32 @@ func findPlace(ctx context.Context, data, relocate, runAs string) (place, error)
 	return there, ctx.Err() // a question that was broken off is no answer
 }
 
+// Exists says whether a data directory has a cluster, here or relocated, whatever
+// became of its password file. It makes nothing.
+func Exists(data string) (bool, error) {
+	abs, err := filepath.Abs(data)
+	if err != nil {
+		return false, err
+	}
+	name, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	fresh, err := untouched(name)
+	if err != nil || fresh { // a relocated one would be of a directory that was removed
+		return false, err
+	}
+	for _, dir := range []string{name, filepath.Join(relocateRoot, hashOf(name))} {
+		if there, err := (place{dir: filepath.Join(dir, "postgres")}).occupied(); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
 // occupied says whether a cluster lies there.
 func (p place) occupied() (bool, error) {
 	_, err := os.Stat(p.pgdata())

@@ -233,10 +233,10 @@ func (s *Server) answers(ctx context.Context, mark int64) error {
 	}
 }
 
-// admit gives the engine its role and database and refuses a server that
+// admit makes the roles and the database and refuses a server that
 // forgets. Asked as the engine's role: a setting may hang on a role.
 func (s *Server) admit(ctx context.Context, waived bool) error {
-	if err := bootstrap(ctx, s.maintenanceURL(), s.access); err != nil {
+	if err := s.bootstrap(ctx); err != nil {
 		return err
 	}
 	err := CheckDurability(ctx, s.URL())
@@ -247,9 +247,14 @@ func (s *Server) admit(ctx context.Context, waived bool) error {
 	return err
 }
 
-// URL is for the engine: its own role in its own database.
+// URL is for the engine: its own role, which owns nothing, in its own database.
 func (s *Server) URL() string {
 	return dsn(s.host, s.port, s.access.Role, s.access.RolePassword, s.access.Database)
+}
+
+// OwnerURL is for migrations: the role that owns what is in the engine's database.
+func (s *Server) OwnerURL() string {
+	return dsn(s.host, s.port, s.access.Owner, s.access.OwnerPassword, s.access.Database)
 }
 
 // AdminURL is the cluster's superuser in the engine's database.

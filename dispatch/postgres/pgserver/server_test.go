@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 			fmt.Println("error:", err)
 			os.Exit(1)
 		}
-		fmt.Println(s.Pid(), s.URL())
+		fmt.Println(s.Pid(), s.OwnerURL())
 		select {}
 	}
 	goleak.VerifyTestMain(m)
@@ -75,14 +75,17 @@ func query[T any](t *testing.T, url, sql string) T {
 	return v
 }
 
-func TestRoleOwnsItsDatabaseAndNothingElse(t *testing.T) {
+func TestTheEnginesRoleOwnsNothing(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
 	s := start(t, pgserver.Options{Data: data})
-	require.Equal(t, "f f f f f", query[string](t, s.URL(), `
+	for _, url := range []string{s.URL(), s.OwnerURL()} {
+		require.Equal(t, "f f f f f", query[string](t, url, `
 		SELECT concat_ws(' ', rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls)
 		  FROM pg_roles WHERE rolname = current_user`))
-	require.Equal(t, "nabat", query[string](t, s.URL(), `
+	}
+	require.Zero(t, query[int64](t, s.URL(), `SELECT count(*) FROM pg_auth_members WHERE member = 'nabat'::regrole`))
+	require.Equal(t, "nabat_owner", query[string](t, s.URL(), `
 		SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database()`))
 	require.Equal(t, "on on on", query[string](t, s.URL(), `
 		SELECT concat_ws(' ', current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'))`))
@@ -120,7 +123,7 @@ func TestRowsSurviveAStopAndTheSecondStartIsRefusedMeanwhile(t *testing.T) {
 	o := pgserver.Options{Data: dataDir(t)}
 	first, err := pgserver.Start(t.Context(), o)
 	require.NoError(t, err)
-	conn, err := pgx.Connect(t.Context(), first.URL())
+	conn, err := pgx.Connect(t.Context(), first.OwnerURL())
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "CREATE TABLE kept AS SELECT 7 AS n")
 	require.NoError(t, err)
@@ -138,7 +141,7 @@ func TestRowsSurviveAStopAndTheSecondStartIsRefusedMeanwhile(t *testing.T) {
 	require.Contains(t, string(log), "database system is shut down")
 
 	second := start(t, o)
-	require.EqualValues(t, 7, query[int32](t, second.URL(), "SELECT n FROM kept"))
+	require.EqualValues(t, 7, query[int32](t, second.OwnerURL(), "SELECT n FROM kept"))
 }
 
 // An engine that is killed with -9 leaves its server running. The next one must
@@ -159,7 +162,7 @@ func TestOrphanOfAKilledEngineIsStopped(t *testing.T) {
 	s := start(t, pgserver.Options{Data: data, RelocateRoot: data + ".elsewhere"})
 	require.NotEqual(t, pid, s.Pid())
 	require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
-	require.EqualValues(t, 7, query[int32](t, s.URL(), "SELECT n FROM kept"))
+	require.EqualValues(t, 7, query[int32](t, s.OwnerURL(), "SELECT n FROM kept"))
 }
 
 // Engine and server killed in the same instant, as the power does it.
@@ -177,7 +180,7 @@ func TestBothKilled(t *testing.T) {
 	engine.Wait()
 
 	s := start(t, pgserver.Options{Data: data, RelocateRoot: data + ".elsewhere"})
-	require.EqualValues(t, 7, query[int32](t, s.URL(), "SELECT n FROM kept"))
+	require.EqualValues(t, 7, query[int32](t, s.OwnerURL(), "SELECT n FROM kept"))
 }
 
 // A pid file whose number now belongs to somebody else must not stop a start,
@@ -205,11 +208,17 @@ func TestStalePidFileOfAnotherProcess(t *testing.T) {
 func TestLostPasswordFileIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	o := pgserver.Options{Data: dataDir(t)}
+	there, err := pgserver.Exists(o.Data)
+	require.NoError(t, err)
+	require.False(t, there)
 	s, err := pgserver.Start(t.Context(), o)
 	require.NoError(t, err)
 	old := s.URL()
 	require.NoError(t, s.Stop(t.Context()))
 	require.NoError(t, os.Remove(filepath.Join(o.Data, pgserver.AccessFile)))
+	there, err = pgserver.Exists(o.Data)
+	require.NoError(t, err)
+	require.True(t, there, "the cluster is what counts, not the passwords")
 
 	s = start(t, o)
 	require.NotEqual(t, old, s.URL())
@@ -273,7 +282,7 @@ func TestLostPasswordFileKeepsARelocatedCluster(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, s.Relocated())
 	where, old := s.Dir(), s.URL()
-	conn, err := pgx.Connect(t.Context(), s.URL())
+	conn, err := pgx.Connect(t.Context(), s.OwnerURL())
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "CREATE TABLE kept AS SELECT 7 AS n")
 	require.NoError(t, err)
@@ -294,7 +303,7 @@ func TestLostPasswordFileKeepsARelocatedCluster(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, where, s.Dir())
 		require.NotEqual(t, old, s.URL())
-		require.EqualValues(t, 7, query[int32](t, s.URL(), "SELECT n FROM kept"))
+		require.EqualValues(t, 7, query[int32](t, s.OwnerURL(), "SELECT n FROM kept"))
 		require.NoError(t, s.Stop(t.Context()))
 	}
 	aside, err := filepath.Glob(where + ".of-removed-data-*")
@@ -379,6 +388,54 @@ func TestNotReadyUnlessDurable(t *testing.T) {
 	require.ErrorIs(t, pgserver.CheckDurability(t.Context(), s.URL()), pgserver.ErrNotDurable)
 }
 
+// A cluster of the time when the engine's role owned everything.
+func TestWhatTheEnginesRoleOwnedGoesToTheOwner(t *testing.T) {
+	t.Parallel()
+	o := pgserver.Options{Data: dataDir(t)}
+	s, err := pgserver.Start(t.Context(), o)
+	require.NoError(t, err)
+	for _, sql := range []string{
+		"ALTER DATABASE nabat OWNER TO nabat", "REASSIGN OWNED BY nabat_owner TO nabat", "DROP OWNED BY nabat_owner", "DROP ROLE nabat_owner",
+	} {
+		run(t, s.AdminURL(), sql)
+	}
+	run(t, s.URL(), "CREATE TABLE kept AS SELECT 7 AS n")
+	require.NoError(t, s.Stop(t.Context()))
+	file := filepath.Join(o.Data, pgserver.AccessFile)
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var fields map[string]string
+	require.NoError(t, json.Unmarshal(b, &fields))
+	require.NotEmpty(t, fields["owner_password"])
+	delete(fields, "owner")
+	delete(fields, "owner_password")
+	require.NoError(t, pgserver.WritePrivate(file, fields))
+
+	s = start(t, o)
+	require.EqualValues(t, 7, query[int32](t, s.OwnerURL(), "SELECT n FROM kept"))
+	require.Equal(t, "nabat_owner nabat_owner", query[string](t, s.URL(), `
+		SELECT concat_ws(' ', (SELECT relowner::regrole FROM pg_class WHERE relname = 'kept'), (SELECT datdba::regrole FROM pg_database WHERE datname = 'nabat'))`))
+	conn, err := pgx.Connect(t.Context(), s.URL())
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), "DROP TABLE kept")
+	require.ErrorContains(t, err, "42501")
+	_, err = conn.Exec(t.Context(), "CREATE TABLE mine (n int)")
+	require.ErrorContains(t, err, "42501")
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+func run(t *testing.T, url, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), sql)
+	require.NoError(t, err, sql)
+}
+
 // A setting that hangs on the engine's role alone is seen too.
 func TestRoleSettingIsSeen(t *testing.T) {
 	t.Parallel()
@@ -393,6 +450,7 @@ func TestRoleSettingIsSeen(t *testing.T) {
 	require.NoError(t, s.Stop(t.Context()))
 	_, err = pgserver.Start(t.Context(), o)
 	require.ErrorIs(t, err, pgserver.ErrNotDurable)
+	require.ErrorContains(t, err, `ALTER ROLE "nabat" RESET synchronous_commit`)
 }
 
 func TestStartSaysWhatIsWrong(t *testing.T) {

@@ -6,6 +6,11 @@
 // of milliseconds, and drops the copy when the test ends. With
 // NABAT_TEST_POSTGRES set to a superuser's URL that server is used instead.
 //
+// New hands out the URL of the engine's role, so that every test runs under the
+// rights of production (migrations/rights.go); Owner is the URL of the schema's
+// owner, for tables of a test's own, and Admin that of the superuser, for tests
+// that tamper.
+//
 // The package's TestMain must be
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }

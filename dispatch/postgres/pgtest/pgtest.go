@@ -35,23 +35,33 @@ var server struct {
 	err      error // of the first start: the next tests need not try again
 	stop     func(context.Context) error
 	admin    *url.URL
+	owner    string
 	role     string
-	password string
+	password string // of both
 	template string
 }
 
-// New creates a migrated database for one test and returns the URL of its
-// owner, who is no superuser, as in the engine. It is dropped, connections or
-// not, when the test and its subtests have ended.
+// New creates a migrated database for one test and returns the URL of the
+// engine's role, which may do what the engine may and no more. It is dropped,
+// connections or not, when the test and its subtests have ended.
 func New(t testing.TB) string {
 	t.Helper()
 	return create(t, true)
 }
 
-// NewEmpty is New without migrations.
+// NewEmpty is New without migrations; Owner's URL may make tables in it.
 func NewEmpty(t testing.TB) string {
 	t.Helper()
 	return create(t, false)
+}
+
+// Owner returns the URL of the role that owns the database that New returned,
+// for tests that make tables of their own.
+func Owner(t testing.TB, database string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	require.NoError(t, err)
+	return as(server.owner, u.Path)
 }
 
 // Admin returns the superuser's URL of the database that New returned, for
@@ -73,7 +83,9 @@ func create(t testing.TB, migrated bool) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
-	require.NoError(t, admin(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s", name, template, server.role)))
+	require.NoError(t, admin(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s", name, template, server.owner),
+		// As in production; PUBLIC is not part of a template.
+		"REVOKE ALL ON DATABASE "+name+" FROM PUBLIC", "GRANT CONNECT, TEMPORARY ON DATABASE "+name+" TO "+server.role))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), dropLimit)
 		defer cancel()
@@ -81,8 +93,12 @@ func create(t testing.TB, migrated bool) string {
 			t.Errorf("drop the test's database: %v", err)
 		}
 	})
-	u := withPath(server.admin, name)
-	u.User = url.UserPassword(server.role, server.password)
+	return as(server.role, name)
+}
+
+func as(role, database string) string {
+	u := withPath(server.admin, database)
+	u.User = url.UserPassword(role, server.password)
 	return u.String()
 }
 
@@ -136,18 +152,18 @@ func start(ctx context.Context) error {
 	if server.admin, err = url.Parse(base); err != nil {
 		return fmt.Errorf("%s: %w", Env, err)
 	}
-	server.role, server.password = "r_"+unique(), unique()
+	id := unique()
+	server.owner, server.role, server.password = "o_"+id, "r_"+id, unique()
 	server.template = "tmpl_" + unique()
 	err = errors.Join(
 		admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", server.role, server.password)),
-		admin(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER %s", server.template, server.role)),
+		admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", server.owner, server.password)),
+		admin(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER %s", server.template, server.owner)),
 	)
 	if err != nil {
 		return err
 	}
-	u := withPath(server.admin, server.template)
-	u.User = url.UserPassword(server.role, server.password)
-	_, err = migrations.Run(ctx, u.String())
+	_, err = migrations.Run(ctx, as(server.owner, server.template), as(server.role, server.template))
 	return err
 }
 
@@ -164,19 +180,24 @@ func shutdown() error {
 		err = errors.Join(
 			admin(ctx, "DROP DATABASE IF EXISTS "+server.template),
 			admin(ctx, "DROP ROLE IF EXISTS "+server.role),
+			admin(ctx, "DROP ROLE IF EXISTS "+server.owner),
 		)
 	}
 	return errors.Join(err, server.stop(ctx))
 }
 
-// admin runs one statement as the superuser, in a connection that is gone
+// admin runs statements as the superuser, in a connection that is gone
 // afterwards: CREATE DATABASE wants its template unused.
-func admin(ctx context.Context, sql string) error {
+func admin(ctx context.Context, statements ...string) error {
 	conn, err := pgx.Connect(ctx, server.admin.String())
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, sql)
+	for _, sql := range statements {
+		if err == nil {
+			_, err = conn.Exec(ctx, sql)
+		}
+	}
 	return errors.Join(err, conn.Close(ctx))
 }
 

@@ -17,7 +17,7 @@ func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
 	t.Parallel()
 	a, b := pgtest.New(t), pgtest.New(t)
 	require.NotEqual(t, a, b)
-	connA, connB := connect(t, a), connect(t, b)
+	connA, connB := connect(t, pgtest.Owner(t, a)), connect(t, b)
 	_, err := connA.Exec(t.Context(), "CREATE TABLE only_here (n int)")
 	require.NoError(t, err)
 	var there bool
@@ -25,13 +25,21 @@ func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
 	require.False(t, there)
 }
 
-func TestDatabaseIsMigratedAndItsOwnerIsNobodySpecial(t *testing.T) {
+func TestDatabaseIsMigratedAndTheEnginesRoleIsNobodySpecial(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	pending, err := migrations.Pending(t.Context(), db)
 	require.NoError(t, err)
 	require.Zero(t, pending)
 	facts, err := pgserver.Inspect(t.Context(), db)
+	require.NoError(t, err)
+	require.False(t, facts.Superuser)
+	for url, want := range map[string]bool{db: false, pgtest.Owner(t, db): true} {
+		state, err := migrations.Look(t.Context(), url)
+		require.NoError(t, err)
+		require.Equal(t, want, state.Owns)
+	}
+	facts, err = pgserver.Inspect(t.Context(), pgtest.Owner(t, db))
 	require.NoError(t, err)
 	require.False(t, facts.Superuser)
 	facts, err = pgserver.Inspect(t.Context(), pgtest.Admin(t, db))
