@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -17,6 +18,13 @@ const Group = "nabat"
 // maxPoll bounds how many records are taken at a time; the rest stays at the
 // broker.
 const maxPoll = 500
+
+// session is how long the broker waits for a sign of life before it gives a dead
+// member's partitions to others. Nobody hears the services meanwhile, and who
+// joins or leaves waits too, so it is far less than a service's 30 s and than a
+// stop's 10 s; a broker as it is shipped allows no less. A member that was only
+// slow comes back, and repeats are recognised.
+const session = 6 * time.Second
 
 // Consumer reads the replies topics of some services; a routing.Consumer.
 type Consumer struct {
@@ -35,6 +43,8 @@ func (c *Cluster) OpenReplies(group string, services []dispatch.Service) (*Consu
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), // what a service took back never happened
 		kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(session),
+		kgo.HeartbeatInterval(session/6),
 		// Between a poll and its commit nobody else is given the same records.
 		kgo.BlockRebalanceOnPoll(),
 	)

@@ -27,7 +27,8 @@
 // own, so that one topic's trouble is not another's.
 //
 // A Consumer is a member of a group, starts a new group at the beginning, reads
-// only committed transactions, and commits only what it is told to.
+// only committed transactions, and commits only what it is told to. The partitions
+// of a member that died are given to the others after six seconds.
 //
 // New does no I/O. Goroutines belong to the clients and are gone after Close.
 package kafka

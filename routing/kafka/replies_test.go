@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
 
 	"nabat/dispatch"
 	"nabat/routing"
@@ -137,6 +139,39 @@ func TestRepliesAreTakenOnce(t *testing.T) {
 			}
 		}
 		require.Equal(t, 6, moves)
+	})
+}
+
+// An engine that died without leaving the group holds up its next life neither
+// for long nor beyond the time that a stop has.
+func TestDeadMemberIsSoonMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRig(t, 1), newCity()
+		defer r.fake.Close()
+		id := c.open(t, alarm(dispatch.Fire))
+		r.say(dispatch.Fire, id.String(), reply("1", id, `{"status":"accepted"}`))
+
+		line := &cable{dial: r.net.DialContext, conns: map[net.Conn]bool{}}
+		engine, err := kafka.New(kafka.Options{Brokers: r.fake.ListenAddrs(), Dial: line.Dial, Log: zap.NewNop()})
+		require.NoError(t, err)
+		dead, err := engine.OpenReplies(kafka.Group, services)
+		require.NoError(t, err)
+		got, err := dead.Poll(t.Context())
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+		line.Cut(true)
+		defer dead.Close()
+
+		died := time.Now()
+		stop := r.listen(c)
+		time.Sleep(time.Second) // it has asked to join
+		asked := time.Now()
+		stop()
+		require.Less(t, time.Since(asked), 8*time.Second, "a stop")
+		defer r.listen(c)()
+		r.committed()
+		require.Less(t, time.Since(died), 10*time.Second, "the services are heard")
+		require.Equal(t, dispatch.Accepted, c.assignment(t, id, dispatch.Fire).State)
 	})
 }
 
