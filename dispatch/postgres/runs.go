@@ -12,16 +12,16 @@ import (
 )
 
 // How lives of engines are told from deaths. A dead one's calls are due for a
-// call back RunTerm + beatEvery after its last sign of life, at most twice that
+// call back a term and a heartbeat after its last sign of life, at most twice that
 // if the judge has just been started.
 const (
 	// RunTerm is how long a run may be silent.
 	RunTerm = 30 * time.Second
-	// beatEvery is how often a run is heard, and judges others.
-	beatEvery = 5 * time.Second
-	// maxGap between two heartbeats means that the judge itself was cut off, or
-	// the database away, when it could not have heard anybody.
-	maxGap = 15 * time.Second
+	// beatsInTerm is how often a run is heard, and judges others, in a term.
+	beatsInTerm = 6
+	// maxGapPart of a term between two heartbeats means that the judge itself was
+	// cut off, or the database away, when it could not have heard anybody.
+	maxGapPart = 2
 	// keepRuns is how long a run that ended is remembered.
 	keepRuns = 30 * 24 * time.Hour
 )
@@ -77,8 +77,7 @@ func NewRuns(pool *pgxpool.Pool, store *Store, log *zap.Logger, o RunsOptions) *
 	if r.term <= 0 {
 		r.term = RunTerm
 	}
-	// In the same proportion for shorter terms.
-	r.every = r.term * beatEvery / RunTerm
+	r.every = r.term / beatsInTerm
 	if r.clock == nil {
 		r.clock = time.Now
 	}
@@ -129,7 +128,7 @@ func (r *Runs) Run(ctx context.Context) error {
 func (r *Runs) Look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.term)
 	defer cancel()
-	gap := r.term * maxGap / RunTerm
+	gap := r.term / maxGapPart
 	tag, err := r.pool.Exec(ctx, `
 		UPDATE runs SET heard_since = CASE WHEN seen_at < clock_timestamp() - make_interval(secs => $2)
 		                                   THEN clock_timestamp() ELSE heard_since END,

@@ -53,7 +53,7 @@ func (b bench) contact(t *testing.T, id dispatch.ContactID) dispatch.Contact {
 func TestASecondNodeLeavesTheCallsOfTheFirstAlone(t *testing.T) {
 	t.Parallel()
 	b := setUp(t)
-	first, one := b.run(t, zap.NewNop())
+	_, one := b.run(t, zap.NewNop())
 	id := b.callOf(t, "a", one)
 	second, two := b.run(t, zap.NewNop())
 	b.watching(t, two, time.Hour)
@@ -73,7 +73,7 @@ func TestASecondNodeLeavesTheCallsOfTheFirstAlone(t *testing.T) {
 
 	// It lived after all: it says so, and judges nobody before it has listened.
 	log, said := observer.New(zap.ErrorLevel)
-	first = postgres.NewRuns(b.pool, b.store, zap.New(log), postgres.RunsOptions{ID: one, Node: "test"})
+	first := postgres.NewRuns(b.pool, b.store, zap.New(log), postgres.RunsOptions{ID: one, Node: "test"})
 	b.silent(t, two, postgres.RunTerm+time.Second)
 	require.NoError(t, first.Look(t.Context()))
 	require.Equal(t, 1, said.FilterMessageSnippet("DECLARED DEAD").Len())
