@@ -17,7 +17,7 @@ import (
 const cards = 32
 
 // TestEveryRolesScreen runs console/web/e2e/smoke.mjs, the look through every
-// role's console in both languages and three sizes, on an engine of its own with
+// role's console, in both languages and three sizes, on an engine of its own with
 // more than a screenful of cards.
 func TestEveryRolesScreen(t *testing.T) {
 	node, chromium, web := screenPeers(t)
@@ -26,9 +26,10 @@ func TestEveryRolesScreen(t *testing.T) {
 	e.start()
 
 	type user struct {
-		Login    string `json:"login"`
-		Role     string `json:"role"`
-		Password string `json:"password"`
+		Login    string   `json:"login"`
+		Role     string   `json:"role"`
+		Password string   `json:"password"`
+		Langs    []string `json:"langs,omitempty"` // both, when not said
 	}
 	access := struct {
 		Console string `json:"console"`
@@ -39,7 +40,8 @@ func TestEveryRolesScreen(t *testing.T) {
 	}{Console: e.console() + "/", Cards: true, Search: "гимназия", Unlike: 1}
 	for _, u := range []user{
 		{Login: "anna", Role: "operator"}, {Login: "igor", Role: "duty:fire"}, {Login: "nina", Role: "supervisor"},
-		{Login: "root", Role: "admin"}, {Login: "vera", Role: "auditor"},
+		// These see the supervisor's page without its buttons.
+		{Login: "root", Role: "admin", Langs: []string{"ru"}}, {Login: "vera", Role: "auditor", Langs: []string{"en"}},
 	} {
 		u.Password = "slovo-" + u.Login + "-17"
 		e.command(u.Password+"\n", "user", "add", u.Login, "--role", u.Role, "--name", "Александра Константинопольская")

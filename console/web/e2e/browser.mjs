@@ -18,6 +18,7 @@ export async function openBrowser() {
 // security policy, requests to other hosts.
 export async function logIn(browser, base, login, password, { lang = 'ru', viewport = { width: 1366, height: 768 } } = {}) {
   const context = await browser.newContext({ viewport, ignoreHTTPSErrors: true })
+  context.setDefaultTimeout(90_000) // the machine may be busy with other tests
   const page = await context.newPage()
   const complaints = []
   page.on('pageerror', (e) => complaints.push(`script error: ${e.message}`))
