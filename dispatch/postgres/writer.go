@@ -22,6 +22,9 @@ const (
 	queueSize = 4096
 	// batchTimeout bounds one transaction with everything that it waits for.
 	batchTimeout = 15 * time.Second
+	// keepBatch is how long a batch waits for a database that is away; its
+	// callers' own patience is usually shorter.
+	keepBatch = 30 * time.Second
 )
 
 // WriterOptions are what a caller may choose about a writer.
@@ -46,6 +49,7 @@ type Writer struct {
 	retried prometheus.Counter
 	refused prometheus.Counter
 	unsure  prometheus.Counter
+	waited  prometheus.Counter
 }
 
 // NewWriter builds a writer on pool, which must allow Loops connections besides
@@ -70,9 +74,12 @@ func NewWriter(pool *pgxpool.Pool, log *zap.Logger, o WriterOptions) *Writer {
 		unsure: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "nabat_writer_commits_looked_up_total", Help: "Commits whose answer was lost and that were looked up.",
 		}),
+		waited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "nabat_writer_batches_waited_total", Help: "Batches that waited for a database that was away.",
+		}),
 	}
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(w.batches, w.retried, w.refused, w.unsure)
+		o.Registerer.MustRegister(w.batches, w.retried, w.refused, w.unsure, w.waited)
 	}
 	for range o.Loops {
 		w.loops = append(w.loops, &loop{w: w, id: dispatch.NewRunID(), in: make(chan *job, queueSize), copies: map[*Table][]byte{}})
@@ -145,10 +152,10 @@ func (l *loop) run(ctx context.Context) {
 				if len(jobs) == 0 {
 					return
 				}
-				l.serve(work, jobs)
+				l.serve(work, ctx.Done(), jobs)
 			}
 		case j := <-l.in:
-			l.serve(work, l.gather([]*job{j}))
+			l.serve(work, ctx.Done(), l.gather([]*job{j}))
 		}
 	}
 }
@@ -166,26 +173,18 @@ func (l *loop) gather(jobs []*job) []*job {
 	return jobs
 }
 
-// serve commits the jobs and answers each.
-func (l *loop) serve(ctx context.Context, jobs []*job) {
-	live := jobs[:0]
-	for _, j := range jobs {
-		if j.ctx.Err() != nil { // the caller has gone already
-			j.done <- result{err: dispatch.ErrBusy}
-			continue
-		}
-		live = append(live, j)
-	}
+// serve commits the jobs and answers each. stop is closed when the writer shall
+// end: then nothing waits for a database that is away.
+func (l *loop) serve(ctx context.Context, stop <-chan struct{}, jobs []*job) {
+	live, err := l.commitPatiently(ctx, stop, jobs)
 	if len(live) == 0 {
 		return
 	}
-	l.w.batches.Observe(float64(len(live)))
-	err := l.commit(ctx, live)
 	one, ownFault := errors.AsType[*unitError](err)
 	switch {
 	case ownFault:
 		one.job.done <- result{one.job.card, one.err}
-		l.serve(ctx, slices.DeleteFunc(live, func(j *job) bool { return j == one.job }))
+		l.serve(ctx, stop, slices.DeleteFunc(live, func(j *job) bool { return j == one.job }))
 	case err == nil:
 		for _, j := range live {
 			j.done <- j.outcome()
@@ -202,10 +201,56 @@ func (l *loop) serve(ctx context.Context, jobs []*job) {
 		l.w.retried.Inc()
 		l.w.log.Warn("batch refused, running its units one by one", zap.Int("units", len(live)), zap.Error(err))
 		for _, j := range live {
-			l.serve(ctx, []*job{j})
+			l.serve(ctx, stop, []*job{j})
 		}
 	}
 }
+
+// commitPatiently commits those jobs whose callers are still there, and says
+// which they were. While the database is away, and nothing of them can have been
+// stored, it waits and tries again as long as somebody is there; what is queued
+// meanwhile comes after.
+func (l *loop) commitPatiently(ctx context.Context, stop <-chan struct{}, jobs []*job) (live []*job, err error) {
+	if live = stillThere(jobs); len(live) > 0 {
+		l.w.batches.Observe(float64(len(live)))
+	}
+	began := time.Now()
+	for pause := firstPause; len(live) > 0; pause = min(2*pause, longestPause) {
+		err = l.commit(ctx, live)
+		if _, away := errors.AsType[*awayError](err); !away || time.Since(began) > keepBatch {
+			return live, err
+		}
+		if pause == firstPause {
+			l.w.waited.Inc()
+			l.w.log.Warn("the database is away, units wait for it", zap.Int("units", len(live)), zap.Error(err))
+		}
+		select {
+		case <-stop:
+			return live, err
+		case <-time.After(pause):
+		}
+		live = stillThere(live)
+	}
+	return nil, err
+}
+
+// stillThere drops the jobs whose callers have gone.
+func stillThere(jobs []*job) []*job {
+	return slices.DeleteFunc(jobs, func(j *job) bool {
+		gone := j.ctx.Err() != nil
+		if gone {
+			j.done <- result{err: dispatch.ErrBusy}
+		}
+		return gone
+	})
+}
+
+// awayError: the database could not be reached or serve anybody, and certainly
+// nothing of the batch is stored.
+type awayError struct{ err error }
+
+func (e *awayError) Error() string { return e.err.Error() }
+func (e *awayError) Unwrap() error { return e.err }
 
 // commit runs the jobs in one transaction. A nil error means committed.
 func (l *loop) commit(ctx context.Context, jobs []*job) error {
@@ -213,6 +258,9 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	defer cancel()
 	used := l.conn != nil && !l.conn.Conn().IsClosed()
 	if err := l.connect(ctx); err != nil {
+		if Away(err) {
+			return &awayError{err}
+		}
 		return err
 	}
 	for _, j := range jobs {
@@ -233,6 +281,10 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	}
 	// The connection is in doubt. If only the answer to COMMIT is missing, the
 	// loop's row tells what became of it.
+	notStored := err
+	if l.conn.Conn().IsClosed() && (Away(err) || ctx.Err() != nil) {
+		notStored = &awayError{err}
+	}
 	l.release(ctx)
 	if !b.committing {
 		if used && ctx.Err() == nil {
@@ -240,7 +292,7 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 			// Nothing was committed, so nobody need send again: once more on a new one.
 			return l.commit(ctx, jobs)
 		}
-		return err
+		return notStored
 	}
 	l.w.unsure.Inc()
 	there, lookErr := l.lookUp(ctx)
@@ -249,7 +301,7 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	}
 	l.w.log.Warn("the answer to a commit was lost and was looked up", zap.Bool("committed", there), zap.Error(err))
 	if !there {
-		return err
+		return notStored
 	}
 	if b.wroteEvents && l.w.wake != nil {
 		l.w.wake.Signal()
