@@ -4,12 +4,15 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"nabat/console"
 	"nabat/dispatch"
+	"nabat/dispatch/postgres"
+	"nabat/dispatch/postgres/pgtest"
 )
 
 func (r *room) do(token string, c console.Command) console.Result {
@@ -294,4 +297,46 @@ func TestOneIDIsOneCommand(t *testing.T) {
 		require.NotEqual(t, one.OK, two.OK, "whoever used the id first has it: %v, %v", one.Error, two.Error)
 		require.Equal(t, 3, len(r.events(a))+len(r.events(b)), "one of the two cards was closed")
 	}
+}
+
+// While PostgreSQL lets nobody in, as when it starts again after a crash, a
+// command and a login wait for it instead of failing.
+func TestCommandsWaitForTheDatabase(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	r.account("ivanov", "operator")
+	token, card := r.token("operator"), r.draft()
+	admin, err := postgres.Open(t.Context(), pgtest.Admin(t, r.pool.Config().ConnString()), postgres.PoolOptions{MaxConns: 1})
+	require.NoError(t, err)
+	defer admin.Close()
+	_, err = admin.Exec(t.Context(), `DO $$ BEGIN
+		EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database());
+		PERFORM pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+	END $$`)
+	require.NoError(t, err)
+
+	commanded, loggedIn := make(chan console.Result, 1), make(chan int, 1)
+	place := "Невский пр., 1"
+	go func() {
+		commanded <- r.do(token, console.Command{ID: uuid.NewString(), Kind: console.KindSave, Incident: card.String(), Form: &console.Form{Place: &place}})
+	}()
+	go func() {
+		loggedIn <- r.ask(http.MethodPost, "/api/v1/login", header{"Origin": r.http.URL},
+			map[string]string{"login": "ivanov", "password": password}, nil).StatusCode
+	}()
+	select {
+	case res := <-commanded:
+		t.Fatal("a command did not wait", res.Error)
+	case code := <-loggedIn:
+		t.Fatal("a login did not wait", code)
+	case <-time.After(500 * time.Millisecond): // the time that the database is away
+	}
+	_, err = admin.Exec(t.Context(), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT -1', current_database()); END $$`)
+	require.NoError(t, err)
+	res := <-commanded
+	require.Nil(t, res.Error)
+	require.Equal(t, http.StatusOK, <-loggedIn)
+	cards, err := r.house.Cards(t.Context(), []dispatch.IncidentID{card})
+	require.NoError(t, err)
+	require.Equal(t, place, cards[0].Place)
 }

@@ -11,6 +11,7 @@ import (
 
 	"nabat/console"
 	"nabat/dispatch"
+	store "nabat/dispatch/postgres"
 )
 
 // clause gathers conditions with their numbered arguments.
@@ -49,12 +50,15 @@ func (c *clause) page(table, column string, s console.Slice) string {
 	return where + " ORDER BY " + at + " DESC, " + id + " DESC LIMIT $" + strconv.Itoa(len(c.args))
 }
 
-func collect[T any](ctx context.Context, s *Store, what, query string, args []any, scan pgx.RowToFunc[T]) ([]T, error) {
-	rows, err := s.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", what, err)
-	}
-	out, err := pgx.CollectRows(rows, scan)
+func collect[T any](ctx context.Context, s *Store, what, query string, args []any, scan pgx.RowToFunc[T]) (out []T, err error) {
+	err = store.Patiently(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		out, err = pgx.CollectRows(rows, scan)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", what, err)
 	}

@@ -21,7 +21,9 @@ type Changer interface {
 		then func(context.Context, pgx.Tx, dispatch.Card) error) (dispatch.Card, error)
 }
 
-// Store is the console's part of the database.
+// Store is the console's part of the database. While the database is away, what a
+// command, a request or a login needs waits for it within its own time; the error
+// is then dispatch.ErrBusy.
 type Store struct {
 	pool  *pgxpool.Pool
 	cards Changer
@@ -38,10 +40,12 @@ const keepSessions = 20
 // Account finds a person by login.
 func (s *Store) Account(ctx context.Context, login string) (console.Account, error) {
 	var a console.Account
-	err := s.pool.QueryRow(ctx, `
-		SELECT id, login, name, role, service, password_hash, disabled_at IS NOT NULL
-		  FROM operators WHERE login = $1`, login).
-		Scan(&a.ID, &a.Login, &a.Name, &a.Role, &a.Service, &a.Password, &a.Disabled)
+	err := store.Patiently(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, `
+			SELECT id, login, name, role, service, password_hash, disabled_at IS NOT NULL
+			  FROM operators WHERE login = $1`, login).
+			Scan(&a.ID, &a.Login, &a.Name, &a.Role, &a.Service, &a.Password, &a.Disabled)
+	})
 	if err != nil {
 		return a, fmt.Errorf("read account: %w", mapped(err))
 	}
@@ -113,6 +117,14 @@ func (s *Store) RevokeToken(ctx context.Context, name string, now time.Time) err
 
 // AddSession stores a login, and ends the oldest ones of somebody who has many.
 func (s *Store) AddSession(ctx context.Context, n console.Session) error {
+	err := store.Patiently(ctx, func(ctx context.Context) error { return s.addSession(ctx, n) })
+	if store.IsUnique(err, "sessions_pkey") {
+		return nil // a secret is nobody else's: the first try was stored and its answer lost
+	}
+	return err
+}
+
+func (s *Store) addSession(ctx context.Context, n console.Session) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO sessions (token_sha, operator_id, created_at, expires_at, peer)
@@ -134,12 +146,22 @@ func (s *Store) AddSession(ctx context.Context, n console.Session) error {
 
 // EndSession ends a login; one that is not there has ended already.
 func (s *Store) EndSession(ctx context.Context, sum console.Sum) error {
-	_, err := s.pool.Exec(ctx, `DELETE FROM sessions WHERE token_sha = $1`, sum[:])
-	return err
+	return store.Patiently(ctx, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, `DELETE FROM sessions WHERE token_sha = $1`, sum[:])
+		return err
+	})
 }
 
 // Find gives the people behind credentials that are good now.
-func (s *Store) Find(ctx context.Context, sums []console.Sum, now time.Time) ([]console.Person, error) {
+func (s *Store) Find(ctx context.Context, sums []console.Sum, now time.Time) (found []console.Person, err error) {
+	err = store.Patiently(ctx, func(ctx context.Context) error {
+		found, err = s.find(ctx, sums, now)
+		return err
+	})
+	return found, err
+}
+
+func (s *Store) find(ctx context.Context, sums []console.Sum, now time.Time) ([]console.Person, error) {
 	keys := make([][]byte, len(sums))
 	for i := range sums {
 		keys[i] = sums[i][:]
@@ -184,7 +206,9 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 // Outcome is what was stored for a command.
 func (s *Store) Outcome(ctx context.Context, actor string, id uuid.UUID) ([]byte, error) {
 	var result string
-	err := s.pool.QueryRow(ctx, `SELECT result FROM commands WHERE actor = $1 AND id = $2`, actor, id).Scan(&result)
+	err := store.Patiently(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, `SELECT result FROM commands WHERE actor = $1 AND id = $2`, actor, id).Scan(&result)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read command: %w", mapped(err))
 	}

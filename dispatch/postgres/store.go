@@ -43,24 +43,23 @@ func (s *Store) OpenContact(ctx context.Context, c dispatch.Contact) (stored dis
 }
 
 func (s *Store) contactByKey(ctx context.Context, key string) (dispatch.Contact, error) {
-	rows, err := s.pool.Query(ctx, selectContacts+` WHERE key = $1`, key)
-	if err != nil {
-		return dispatch.Contact{}, fmt.Errorf("find the contact: %w", err)
-	}
-	c, err := pgx.CollectExactlyOneRow(rows, scanContact)
-	if err != nil {
-		return dispatch.Contact{}, fmt.Errorf("find the contact: %w", mapped(err))
-	}
-	return c, nil
+	return s.oneContact(ctx, ` WHERE key = $1`, key)
 }
 
 // Contact finds one contact.
 func (s *Store) Contact(ctx context.Context, id dispatch.ContactID) (dispatch.Contact, error) {
-	rows, err := s.pool.Query(ctx, selectContacts+` WHERE id = $1`, id)
-	if err != nil {
-		return dispatch.Contact{}, fmt.Errorf("find the contact: %w", err)
-	}
-	c, err := pgx.CollectExactlyOneRow(rows, scanContact)
+	return s.oneContact(ctx, ` WHERE id = $1`, id)
+}
+
+func (s *Store) oneContact(ctx context.Context, where string, arg any) (c dispatch.Contact, err error) {
+	err = Patiently(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, selectContacts+where, arg)
+		if err != nil {
+			return err
+		}
+		c, err = pgx.CollectExactlyOneRow(rows, scanContact)
+		return err
+	})
 	if err != nil {
 		return dispatch.Contact{}, fmt.Errorf("find the contact: %w", mapped(err))
 	}
