@@ -24,6 +24,11 @@
 // COMMIT was sent runs once more on a new one: after a restart of the database
 // nobody is refused because a loop had lain idle.
 //
+// While the database stops, recovers or cannot be reached, and nothing of a batch
+// can have been stored, its units wait for it, each as long as its caller does;
+// whoever has gone meanwhile is left out. A writer that is told to stop waits no
+// more. Patiently does the same for what is harmless when it is done twice.
+//
 // Full? Do waits for room until its context ends and then returns
 // dispatch.ErrBusy: panels are not acknowledged and repeat, a SIP leg keeps
 // ringing and tries again, a console shows that its command is not confirmed.

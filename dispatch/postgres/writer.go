@@ -337,6 +337,9 @@ func (l *loop) connect(ctx context.Context) error {
 // old session may still be about to commit, so its row is locked first: the
 // lock is granted only when that transaction has ended either way.
 func (l *loop) lookUp(ctx context.Context) (bool, error) {
+	// Its time is its own: the batch may have used up what it had.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+	defer cancel()
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		var batch int64
 		err := l.w.pool.QueryRow(ctx, `SELECT batch FROM writers WHERE id = $1 FOR UPDATE`, l.id).Scan(&batch)
