@@ -79,7 +79,9 @@ func write(r *journal.Rows, n *alarms.Notification) {
 // IncidentOf tells which card a stored notification is on; zero for none.
 func (s *Store) IncidentOf(ctx context.Context, id dispatch.NotificationID, receivedAt time.Time) (dispatch.IncidentID, error) {
 	var incident *dispatch.IncidentID
-	err := s.pool.QueryRow(ctx, `SELECT incident_id FROM notifications WHERE received_at = $1 AND id = $2`, receivedAt, id).Scan(&incident)
+	err := journal.Patiently(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, `SELECT incident_id FROM notifications WHERE received_at = $1 AND id = $2`, receivedAt, id).Scan(&incident)
+	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return dispatch.IncidentID{}, dispatch.ErrNotFound
@@ -92,12 +94,19 @@ func (s *Store) IncidentOf(ctx context.Context, id dispatch.NotificationID, rece
 }
 
 // Drafts tells which of some cards are drafts still.
-func (s *Store) Drafts(ctx context.Context, ids []dispatch.IncidentID) ([]dispatch.IncidentID, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id FROM incidents WHERE id = ANY($1) AND state = 'draft'`, ids)
+func (s *Store) Drafts(ctx context.Context, ids []dispatch.IncidentID) (drafts []dispatch.IncidentID, err error) {
+	err = journal.Patiently(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, `SELECT id FROM incidents WHERE id = ANY($1) AND state = 'draft'`, ids)
+		if err != nil {
+			return err
+		}
+		drafts, err = pgx.CollectRows(rows, pgx.RowTo[dispatch.IncidentID])
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ask for drafts: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[dispatch.IncidentID])
+	return drafts, nil
 }
 
 // SaveSeen moves «last seen» forwards, all panels in one statement.
