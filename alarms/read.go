@@ -31,18 +31,20 @@ func Read(f dc09.Frame, peer string, at time.Time) (dc09.Message, Message, Verdi
 	}
 	var syntax *dc09.SyntaxError
 	switch {
+	case errors.As(err, &syntax) && syntax.Echo && env.Encrypted:
+		return env, msg, Sealed // a DUH in clear would end its tries for ever
 	case errors.As(err, &syntax) && syntax.Echo:
 		return env, msg, Unusable
 	case err != nil:
 		return env, msg, Malformed
 	}
+	if env.Encrypted {
+		return env, msg, Sealed
+	}
 	switch env.Token {
 	case dc09.TokenContactID, dc09.TokenSIA, dc09.TokenNull:
 	default:
 		return env, msg, UnknownToken
-	}
-	if env.Encrypted {
-		return env, msg, Sealed
 	}
 	msg.readTime(&env)
 	if env.Token == dc09.TokenNull {

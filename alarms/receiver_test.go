@@ -30,7 +30,7 @@ func TestVectors(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(text, &vs))
 	want := map[string]alarms.Verdict{
-		"P-62": alarms.UnknownToken, "P-68": alarms.Unusable, "P-59": alarms.Malformed, "P-60": alarms.Malformed,
+		"P-62": alarms.UnknownToken, "P-59": alarms.Malformed, "P-60": alarms.Malformed,
 		"P-61": alarms.Malformed, "P-47": alarms.Answer,
 		"P-21": alarms.Answer, "P-22": alarms.Answer, "P-23": alarms.Answer, // replies, at the wrong end
 		"P-41": alarms.Answer,
@@ -312,6 +312,9 @@ func TestAccountOfTheDataAloneAndLowerCase(t *testing.T) {
 	require.Equal(t, alarms.Stored, h.send(`"SIA-DCS"0030L0[ab12|Nri1/FA007]`))
 	require.Equal(t, dispatch.Dispatched, h.card(0).State)
 	require.Equal(t, alarms.Unusable, h.send(`"SIA-DCS"0030L0[Nri1/FA007]`))
+	// A DUH in clear would end the tries of a panel whose key we do not have.
+	require.Equal(t, alarms.Sealed, h.send(`"*ADM-CID"0031L0#1234[A1B2`))
+	require.Equal(t, alarms.Sealed, h.send(`"*SIA-PUL"0032L0#1234[A1B2C3D4E5F60718293A4B5C6D7E8F90`))
 }
 
 func TestSeveralEventsInOneBlock(t *testing.T) {

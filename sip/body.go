@@ -42,28 +42,38 @@ func SDP(r Request) ([]byte, *Refusal) {
 	case t == "application/sdp", t == "" && bytes.HasPrefix(r.Body, []byte("v=0")):
 		return r.Body, nil
 	case strings.HasPrefix(t, "multipart/") && params["boundary"] != "":
-		return sdpPart(r.Body, params["boundary"]), nil
+		return sdpPart(r.Body, params["boundary"], maxNesting), nil
 	case strings.EqualFold(ParseAddress(r.First("content-disposition")).Params["handling"], "optional"):
 		return nil, nil // RFC 3261 §20.11: ignore it rather than refuse the call
 	}
 	return nil, refuse(415, "Unsupported Media Type", Header{"Accept", "application/sdp, multipart/mixed"})
 }
 
-func sdpPart(body []byte, boundary string) []byte {
+// maxNesting bounds multiparts within multiparts.
+const maxNesting = 3
+
+func sdpPart(body []byte, boundary string, depth int) []byte {
 	mr := multipart.NewReader(bytes.NewReader(body), boundary)
 	for {
 		p, err := mr.NextRawPart()
 		if err != nil {
 			return nil
 		}
-		if t, _, err := mime.ParseMediaType(p.Header.Get("Content-Type")); err != nil || t != "application/sdp" {
+		t, params, err := mime.ParseMediaType(p.Header.Get("Content-Type"))
+		within := strings.HasPrefix(t, "multipart/") && params["boundary"] != "" && depth > 1
+		if err != nil || t != "application/sdp" && !within {
 			continue
 		}
-		sdp, err := io.ReadAll(p)
+		part, err := io.ReadAll(p)
 		if err != nil {
 			return nil
 		}
-		return sdp
+		if within {
+			part = sdpPart(part, params["boundary"], depth-1)
+		}
+		if part != nil {
+			return part
+		}
 	}
 }
 

@@ -158,6 +158,8 @@ func TestTextInEveryCharset(t *testing.T) {
 		{"text/plain; charset=utf-16", "\xfe\xff\x04\x1f\x04\x3e", "По"},
 		{"text/plain; charset=utf-16", "\xff\xfe\x1f\x04\x3e\x04", "По"},
 		{"text/plain; charset=utf-16", "\x04\x1f\x04\x3e", "По"}, // RFC 2781 §4.3
+		{"text/plain; charset=ISO-10646-UCS-2", "\x04\x1f\x04\x3e", "По"},
+		{"text/plain; charset=ucs-2", "\xff\xfe\x1f\x04\x3e\x04", "По"},
 		{"text/plain; charset=utf-16be", "\x04\x1f\xd8\x3d\xdd\x25", "П🔥"},
 		{"text/plain; charset=utf-16le", "\xff\xfe\x1f\x04\x3e\x04", "По"},
 		{"text/plain; charset=utf-16be", "\x04\x1f\x04", "П\uFFFD"},

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/unicode"
 )
 
 // maxText bounds a message, as it came and as UTF-8. A concatenated SMS has at
@@ -47,6 +48,10 @@ func decode(b []byte, charset string) (text string, ok bool) {
 	switch charset = strings.ToLower(strings.TrimSpace(charset)); charset {
 	case "", "utf-8", "us-ascii":
 		return string(b), true
+	case "iso-10646-ucs-2", "ucs-2", "csunicode":
+		// Big-endian where no mark says otherwise; the second index has it for
+		// little-endian, as pages on the web need it.
+		e = unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
 	default:
 		// The registered names, then those that people write: «cp1251», «utf8».
 		var err error

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -27,6 +28,31 @@ func (l *poorListener) Accept() (net.Conn, error) {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
 	}
 	return l.memListener.Accept()
+}
+
+// What is no frame is not answered, and stands in the log with its sender.
+func TestWhatIsNoFrameIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		ln := newMemListener()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- listen.New(&intake{}, zap.New(core), nil, listen.Options{}).TCP(ctx, ln) }()
+		c := ln.dial()
+		bad := null("0001")
+		bad[1] ^= 1 // the checksum
+		for range 20 {
+			_, err := c.Write(bad)
+			require.NoError(t, err)
+			time.Sleep(100 * time.Millisecond)
+		}
+		told := logs.FilterMessage("no frame: dropped without an answer").All()
+		require.Len(t, told, 5)
+		require.NotEmpty(t, told[0].ContextMap()["peer"])
+		cancel()
+		require.NoError(t, <-done)
+	})
 }
 
 func TestAcceptOutlivesAWantOfFiles(t *testing.T) {

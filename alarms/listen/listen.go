@@ -77,6 +77,7 @@ func (o Options) withDefaults() Options {
 type Server struct {
 	intake  Intake
 	log     *zap.Logger
+	bad     *zap.Logger // what senders do wrong; alarms.Seldom
 	metrics *Metrics
 	opts    Options
 	tcp     prometheus.Counter
@@ -90,10 +91,17 @@ func New(intake Intake, log *zap.Logger, metrics *Metrics, opts Options) *Server
 	if metrics == nil {
 		metrics = NewMetrics(nil)
 	}
+	log = log.Named("alarms.listen")
 	return &Server{
-		intake: intake, log: log.Named("alarms.listen"), metrics: metrics, opts: opts.withDefaults(),
+		intake: intake, log: log, bad: alarms.Seldom(log), metrics: metrics, opts: opts.withDefaults(),
 		tcp: metrics.frames.WithLabelValues("tcp"), udp: metrics.frames.WithLabelValues("udp"),
 	}
+}
+
+// refuse counts octets that are no frame, and says whose they were.
+func (s *Server) refuse(err error, n int, peer string) {
+	s.metrics.refused(err, n)
+	s.bad.Warn("no frame: dropped without an answer", zap.String("peer", peer), zap.Int("octets", n), zap.Error(err))
 }
 
 // answer hands frames in and appends their replies; shown is the best that they

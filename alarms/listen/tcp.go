@@ -189,7 +189,7 @@ func (st *stream) frames(ctx context.Context, stalled bool) error {
 			st.keep(rest)
 			return nil
 		default:
-			st.s.metrics.refused(err, n)
+			st.s.refuse(err, n, st.peer)
 			if name := st.foreign(); name != "" {
 				st.s.metrics.foreign.WithLabelValues(name).Inc()
 				return io.EOF

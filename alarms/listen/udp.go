@@ -63,7 +63,7 @@ func (s *Server) UDP(ctx context.Context, conn net.PacketConn) error {
 			}
 			continue
 		case n > 2*dc09.MaxFrame:
-			s.metrics.refused(dc09.ErrJunk, n)
+			s.refuse(dc09.ErrJunk, n, from.String())
 			continue
 		}
 		d := datagram{from: from, came: came, octets: append([]byte(nil), buf[:n]...)}
@@ -108,7 +108,7 @@ func (s *Server) datagram(ctx context.Context, pc *socket, d datagram, out []byt
 		case errors.Is(err, dc09.ErrShort):
 			return out
 		default:
-			s.metrics.refused(err, n)
+			s.refuse(err, n, peer)
 			if name := dc09.Foreign(d.octets); first && name != "" {
 				s.metrics.foreign.WithLabelValues(name).Inc()
 				return out

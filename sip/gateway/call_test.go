@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"nabat/dispatch"
 )
@@ -258,6 +261,47 @@ func TestDatabaseAwayQueuesAndAnswersWhenItIsBack(t *testing.T) {
 		r.phone.ack("c1", toTag(t, ok))
 		synctest.Wait()
 		require.Equal(t, dispatch.ContactAnswered, house.only(t).State)
+	})
+}
+
+// A copy of the INVITE that comes when the call is over is no call any more.
+func TestALateCopyRevivesNobody(t *testing.T) {
+	house := &fakeHouse{}
+	bubble(t, house, nil, func(t *testing.T, r *rig) {
+		tag := r.phone.call("c1")
+		r.phone.send(r.phone.write(req{method: "BYE", callID: "c1", cseq: 2, toTag: tag}))
+		r.phone.wait("SIP/2.0 200", time.Second)
+		time.Sleep(time.Minute)
+		before := house.only(t)
+		r.phone.drain()
+		copied := r.phone.invite("c1")
+		copied.branch = "z9hG4bK-late"
+		r.phone.send(r.phone.write(copied))
+		refused := r.phone.wait("SIP/2.0 482", time.Second)
+		r.phone.send(r.phone.write(req{method: "ACK", callID: "c1", cseq: 1, toTag: toTag(t, refused), branch: "z9hG4bK-late"}))
+		time.Sleep(time.Minute)
+		require.Equal(t, before, house.only(t))
+		require.Empty(t, r.phone.drain())
+		require.Zero(t, r.gw.Live())
+	})
+}
+
+// What was refused is told, with the peer, and a flood of it is not told for ever.
+func TestRefusalsAreToldAndBounded(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	bubble(t, &fakeHouse{}, func(c *Config) { c.Log = zap.New(core) }, func(t *testing.T, r *rig) {
+		for i := range 20 {
+			q := r.phone.invite("c" + strconv.Itoa(i))
+			q.extra = []string{"Require: 100rel"}
+			r.phone.send(r.phone.write(q))
+			r.phone.wait("SIP/2.0 420", time.Second)
+		}
+		told := logs.FilterMessage("request refused").All()
+		require.Len(t, told, 5)
+		fields := told[0].ContextMap()
+		require.Equal(t, "192.0.2.9:5060", fields["peer"])
+		require.EqualValues(t, 420, fields["status"])
+		require.Equal(t, "c0", fields["call"])
 	})
 }
 

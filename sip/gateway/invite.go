@@ -78,6 +78,7 @@ type call struct {
 	inbox     chan inbound        // requests within the dialog
 	cancelled chan struct{}       // the caller's CANCEL
 	cancel    func()              // closes it, once; called under the transaction's lock
+	finished  bool                // set before recorded is closed: a late copy of a call that is over
 	slow      chan struct{}       // the first attempt to store failed
 	facts     chan fact           // to the recorder
 	stored    chan dispatch.Contact
@@ -231,6 +232,9 @@ func (c *call) loop(ctx, hard context.Context) {
 			c.noteWaiting()
 		case <-recorded:
 			recorded = nil
+			if c.finished && !c.told {
+				c.lateCopy()
+			}
 			c.on(hard, sip.GiveUp) // before its end only when the recorder broke
 		case place <- struct{}{}:
 			if c.origin != nil && !c.shared {
@@ -329,6 +333,16 @@ func reasonPhrase(status int) string {
 		return "Service Unavailable"
 	}
 	return "Error " + strconv.Itoa(status)
+}
+
+// lateCopy refuses an INVITE of a call that is over (RFC 3261 §8.2.2.2). Nothing is
+// noted: the contact has its end already.
+func (c *call) lateCopy() {
+	c.told = true
+	close(c.facts)
+	c.leg.Phase = sip.Ended
+	c.ln.refuse(c.req, c.tx, &sip.Refusal{Status: 482, Reason: "Loop Detected"})
+	c.release()
 }
 
 // noteEnd hands the end to the recorder and lets go of place and sound.

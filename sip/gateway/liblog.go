@@ -10,14 +10,15 @@ import (
 
 // libraryLog takes what sipgo logs. Its errors are mostly unreadable messages of
 // others, with the whole datagram attached: they are counted and go to debug, the
-// datagram goes nowhere.
+// datagram goes nowhere. Five of a kind in ten seconds are told aloud.
 type libraryLog struct {
 	log    *zap.Logger
+	aloud  *zap.Logger
 	errors prometheus.Counter
 }
 
 func newLibraryLog(log *zap.Logger, errors prometheus.Counter) *slog.Logger {
-	return slog.New(libraryLog{log.Named("sipgo"), errors})
+	return slog.New(libraryLog{log.Named("sipgo"), seldom(log.Named("sipgo")), errors})
 }
 
 func (h libraryLog) Enabled(_ context.Context, l slog.Level) bool {
@@ -28,7 +29,11 @@ func (h libraryLog) Handle(_ context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelError {
 		h.errors.Inc()
 	}
-	if ce := h.log.Check(zap.DebugLevel, r.Message); ce != nil {
+	ce := h.log.Check(zap.DebugLevel, r.Message)
+	if r.Level >= slog.LevelError && ce == nil {
+		ce = h.aloud.Check(zap.WarnLevel, r.Message)
+	}
+	if ce != nil {
 		var fields []zap.Field
 		r.Attrs(func(a slog.Attr) bool {
 			switch a.Key {
@@ -48,7 +53,7 @@ func (h libraryLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
 		fields = append(fields, zap.Any(a.Key, a.Value.Any()))
 	}
-	h.log = h.log.With(fields...)
+	h.log, h.aloud = h.log.With(fields...), h.aloud.With(fields...)
 	return h
 }
 

@@ -19,12 +19,14 @@ import (
 // line is a gateway while it runs: sipgo's parts and the sockets.
 type line struct {
 	*Gateway
-	ua      *sipgo.UserAgent
-	client  *sipgo.Client
-	udp     net.PacketConn
-	tcp     net.Listener
-	conns   *limited // nil without TCP
-	running gate
+	ua     *sipgo.UserAgent
+	client *sipgo.Client
+	udp    net.PacketConn
+	tcp    net.Listener
+	conns  *limited // nil without TCP
+	// refusals is the log of what was refused.
+	refusals *zap.Logger
+	running  gate
 }
 
 // Run serves the sockets until ctx ends; either may be nil. It closes them, and
@@ -35,7 +37,7 @@ func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 
-	ln := &line{Gateway: g, udp: udp, tcp: tcp}
+	ln := &line{Gateway: g, udp: udp, tcp: tcp, refusals: seldom(g.log)}
 	if tcp != nil {
 		ln.conns = limit(tcp, g.cfg.Connections, g.met.dropped, g.log)
 		ln.conns.known = ln.known

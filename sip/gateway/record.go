@@ -40,6 +40,10 @@ func (c *call) record(hard context.Context) {
 	if !ok {
 		return
 	}
+	if takeover && finished(stored) {
+		c.finished = true // the loop sees it once recorded is closed
+		return
+	}
 	if takeover {
 		c.ln.met.takeover.Inc()
 		c.log.Info("call taken over with its stored contact", zap.Stringer("contact", stored.ID),
@@ -50,6 +54,13 @@ func (c *call) record(hard context.Context) {
 	for f := range c.facts {
 		c.tell(hard, stored, f)
 	}
+}
+
+// finished: the call that has this key was ended by one of its sides, so that an
+// INVITE with it is a late copy. One that we lost, or whose other branch was
+// cancelled, may well come again.
+func finished(stored dispatch.Contact) bool {
+	return stored.State == dispatch.ContactEnded && !stored.CallbackDue && stored.EndReason != dispatch.EndCancelled
 }
 
 // open stores the contact. takeover: another run of ours had stored it.

@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"nabat/sip"
 )
@@ -135,10 +137,17 @@ func (ln *line) respond(tx gosip.ServerTransaction, res *gosip.Response) error {
 func (ln *line) refuse(req *gosip.Request, tx gosip.ServerTransaction, f *sip.Refusal) {
 	if f.Status == 0 || req.Method == gosip.ACK {
 		ln.met.dropped.WithLabelValues("malformed").Inc()
+		ln.refusals.Warn("unusable request dropped", zap.String("method", string(req.Method)), zap.String("peer", req.Source()))
 		tx.Terminate()
 		return
 	}
 	ln.met.refused.WithLabelValues(strconv.Itoa(f.Status)).Inc()
+	switch f.Status {
+	case 480, 481, 487: // the usual ends of calls
+	default:
+		ln.refusals.Warn("request refused", zap.Int("status", f.Status), zap.String("reason", f.Reason),
+			zap.String("method", string(req.Method)), zap.String("peer", req.Source()), zap.String("call", callID(req)))
+	}
 	var extra []gosip.Header
 	for _, h := range f.Headers {
 		extra = append(extra, gosip.NewHeader(h.Name, h.Value))
@@ -147,6 +156,21 @@ func (ln *line) refuse(req *gosip.Request, tx gosip.ServerTransaction, f *sip.Re
 	if req.Method != gosip.INVITE {
 		tx.Terminate()
 	}
+}
+
+func callID(req *gosip.Request) string {
+	if h := req.CallID(); h != nil {
+		return h.Value()
+	}
+	return ""
+}
+
+// seldom lets five lines of a kind through in ten seconds: whoever floods us must
+// not fill the disk as well. The counters have them all.
+func seldom(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, 10*time.Second, 5, 0)
+	}))
 }
 
 func abilities() []gosip.Header {

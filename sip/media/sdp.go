@@ -63,7 +63,10 @@ func (r Remote) Hears() bool { return r.Direction == SendRecv || r.Direction == 
 func ParseSDP(b []byte) (Remote, error) {
 	var d sdp.SessionDescription
 	if err := d.Unmarshal(b); err != nil {
-		return Remote{}, fmt.Errorf("read session description: %w", err)
+		d = sdp.SessionDescription{}
+		if plain := essence(b); plain == nil || d.Unmarshal(plain) != nil {
+			return Remote{}, fmt.Errorf("read session description: %w", err)
+		}
 	}
 	r := Remote{audio: -1, Telephone: -1}
 	for i, m := range d.MediaDescriptions {
