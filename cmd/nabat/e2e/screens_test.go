@@ -17,7 +17,7 @@ import (
 const cards = 32
 
 // TestEveryRolesScreen runs console/web/e2e/smoke.mjs, the look through every
-// role's console, in both languages and three sizes, on an engine of its own with
+// role's console, in both languages and four sizes, on an engine of its own with
 // more than a screenful of cards.
 func TestEveryRolesScreen(t *testing.T) {
 	node, chromium, web := screenPeers(t)

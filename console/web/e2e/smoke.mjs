@@ -1,15 +1,17 @@
 // smoke.mjs looks at a running engine through every role's console:
 //   node e2e/smoke.mjs <data>/demo-access.json
 // It fails on a script error, a request to another host, a finding of axe, a
-// banner that stays, a page wider than the screen, an address without room, a
-// word broken inside. Where the file says «cards», each of its people has more
-// than a screenful of cards to see. The engine's own test (cmd/nabat/e2e) runs it.
+// banner that stays, a page wider than the screen, a header of two lines, an
+// address without room, a district cut short, a word broken inside. Where the file
+// says «cards», each of its people has more than a screenful of cards to see. The
+// engine's own test (cmd/nabat/e2e) runs it.
 import { readFileSync } from 'node:fs'
 import AxeBuilder from '@axe-core/playwright'
 import { fresh, logIn, openBrowser } from './browser.mjs'
 
 const access = JSON.parse(readFileSync(process.argv[2], 'utf8'))
-const screens = [[1366, 768], [1024, 768], [800, 600]]
+// The third says where axe looks at the card: with the board beside it and without.
+const screens = [[1366, 768, true], [1280, 800, false], [1024, 768, true], [800, 600, false]]
 const atOnce = 3 // people at a time
 
 const browser = await openBrowser()
@@ -32,6 +34,11 @@ const misfits = () => {
   for (const el of document.querySelectorAll('.table-scroll, .card-body')) {
     if (el.scrollWidth > el.clientWidth) out.push(`${el.className} is ${el.scrollWidth} px wide, of which ${el.clientWidth} are seen`)
   }
+  const top = document.querySelector('.top').offsetHeight
+  if (top > 60) out.push(`the header is ${top} px high`)
+  for (const el of document.querySelectorAll('.c-district .clip')) {
+    if (el.scrollWidth > el.clientWidth) out.push(`district «${el.textContent}» is cut short`)
+  }
   const address = document.querySelector('th.c-where')?.offsetWidth ?? 0
   if (address > 0 && address < 200) out.push(`the address has ${address} px`)
   for (const el of document.querySelectorAll('.fact dt, .fact dd, .c-where, .c-what, .chip, .state, .note, button')) {
@@ -49,10 +56,10 @@ const misfits = () => {
 }
 
 const layout = async (page, role, what, { withAxe = false } = {}) => {
-  for (const [width, height] of screens) {
+  for (const [width, height, both] of screens) {
     await page.setViewportSize({ width, height })
     check(role, `${what} at ${width}: layout`, await page.evaluate(misfits))
-    if (withAxe && width > 800) check(role, `${what} at ${width}: axe`, await axe(page))
+    if (withAxe && both) check(role, `${what} at ${width}: axe`, await axe(page))
   }
   await page.setViewportSize({ width: screens[0][0], height: screens[0][1] })
 }

@@ -273,8 +273,10 @@ export const Board = ({ live }: { live: Live }) => {
         </span>
         {filtered && hidden > 0 && (
           <span class="hidden-note" role="status" data-testid="hidden-note">
-            {words.hidden(hidden)}
-            {hiddenWaiting.value > 0 && <b>, {words.hiddenWaiting(hiddenWaiting.value)}</b>}
+            <span>
+              {words.hidden(hidden)}
+              {hiddenWaiting.value > 0 && <b>, {words.hiddenWaiting(hiddenWaiting.value)}</b>}
+            </span>
             <button type="button" class="small" data-testid="clear-filter" onClick={() => { filter.value = { text: '', state: 'all' }; release() }}>
               {words.clear}
             </button>

@@ -85,7 +85,7 @@ const AssignmentLine = ({ live, a }: { live: Live; a: Assignment }) => {
       {(a.why !== '' || a.rule !== '') && (
         <p class="why">
           {w.why}: {whyOf(a)}
-          {a.rule !== '' && <span class="code"> · {w.rule.toLowerCase()} {a.rule}{a.ruleset > 0 && `, ${w.ruleset} ${a.ruleset}`}</span>}
+          {a.rule !== '' && <span class="code"> · {w.rule.toLowerCase()} {a.rule}{a.ruleset > 0 && <>, <span class="whole">{w.ruleset} {a.ruleset}</span></>}</span>}
           {a.ruleset === 0 && a.addedBy !== '' && ` (${actorName(a.addedBy)})`}
         </p>
       )}

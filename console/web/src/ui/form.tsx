@@ -150,14 +150,14 @@ export const CardForm = ({ live, i }: { live: Live; i: Incident }) => {
   if (isDraft) {
     return (
       <section class="form-box" aria-labelledby="form-title">
-        <h3 id="form-title">{w.draft}</h3>
+        <h3 id="form-title">{w.draft}<Hint k="E" /></h3>
         {fields}
       </section>
     )
   }
   return (
     <details class="form-box amend" open={anyDirty(d) || conflicts(d).length > 0} data-testid="amend">
-      <summary>{w.amend}</summary>
+      <summary>{w.amend}<Hint k="E" /></summary>
       {fields}
     </details>
   )
