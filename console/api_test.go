@@ -558,7 +558,7 @@ func TestUnbuiltPageSaysHowToBuildIt(t *testing.T) {
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
-	require.Contains(t, string(b), "make build")
+	require.Contains(t, string(b), "make setup build")
 	require.Contains(t, string(b), "Соберите")
 	require.Contains(t, string(b), "Build it")
 }

@@ -13,9 +13,9 @@ import (
 const unbuilt = `<!doctype html>
 <html lang="ru"><head><meta charset="utf-8"><title>Набат / Nabat</title></head><body>
 <h1>Набат</h1>
-<p>Сервер работает, но в этой сборке нет страницы консоли. Соберите её: <code>make build</code> (нужен Node.js)
+<p>Сервер работает, но в этой сборке нет страницы консоли. Соберите её: <code>make setup build</code> (нужен Node.js)
 и запустите <code>bin/nabat</code> снова. API отвечает: <a href="/api/openapi.json">/api/openapi.json</a>.</p>
-<p lang="en">The server works, but this build holds no console page. Build it with <code>make build</code> (needs
+<p lang="en">The server works, but this build holds no console page. Build it with <code>make setup build</code> (needs
 Node.js) and start <code>bin/nabat</code> again. The API answers: <a href="/api/openapi.json">/api/openapi.json</a>.</p>
 </body></html>
 `

@@ -23,7 +23,7 @@ type auditVerifyCmd struct {
 
 // Run walks the journal and names every broken link.
 func (c auditVerifyCmd) Run(ctx context.Context, t terminal) error {
-	return withDatabase(ctx, c.Base, t, func(d opened) error {
+	return withExisting(ctx, c.Base, t, func(d opened) error {
 		heads, err := audit.OpenHeads(filepath.Join(c.Data, "audit"))
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ type auditSealCmd struct {
 
 // Run signs the journal's head now.
 func (c auditSealCmd) Run(ctx context.Context, t terminal) error {
-	return withDatabase(ctx, c.Base, t, func(d opened) error {
+	return withExisting(ctx, c.Base, t, func(d opened) error {
 		heads, err := audit.OpenHeads(filepath.Join(c.Data, "audit"))
 		if err != nil {
 			return err

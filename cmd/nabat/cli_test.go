@@ -197,3 +197,14 @@ func TestDoctorOnlyLooks(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, out, "FAIL  postgres")
 }
+
+// A misspelt --data makes no empty database that then looks whole.
+func TestReadingCommandsMakeNoDatabase(t *testing.T) {
+	for _, args := range [][]string{{"audit", "verify"}, {"rules", "show"}, {"facility", "export", "facilities"}} {
+		dir := filepath.Join(dataDir(t), "typo")
+		code, _, errOut := call(t, append(args, "--data", dir, "--lang", "en")...)
+		require.Equal(t, 1, code)
+		require.Contains(t, errOut, "there is no engine's data in")
+		require.NoDirExists(t, dir)
+	}
+}

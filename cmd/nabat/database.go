@@ -111,6 +111,21 @@ type opened struct {
 	log   *zap.Logger
 }
 
+// withExisting is withDatabase for what only reads: a misspelt --data must not
+// make an empty database that then looks whole.
+func withExisting(ctx context.Context, c config.Base, t terminal, do func(opened) error) error {
+	if c.Postgres.URL == "" {
+		there, err := pgserver.Exists(c.Data)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return fmt.Errorf(t.say("в «%s» нет данных движка", "there is no engine's data in %q"), c.Data)
+		}
+	}
+	return withDatabase(ctx, c, t, do)
+}
+
 // withDatabase opens the database of --data for the time of do.
 func withDatabase(ctx context.Context, c config.Base, t terminal, do func(opened) error) (err error) {
 	log, err := logger(c.Log, t.err)

@@ -79,7 +79,7 @@ type facilityExportCmd struct {
 
 // Run writes one of the three tables to standard output.
 func (c facilityExportCmd) Run(ctx context.Context, t terminal) error {
-	return withDatabase(ctx, c.Base, t, func(d opened) error {
+	return withExisting(ctx, c.Base, t, func(d opened) error {
 		facilities, accounts, zones, err := postgres.NewStore(d.pool, nil).Export(ctx)
 		if err != nil {
 			return err

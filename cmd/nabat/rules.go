@@ -80,7 +80,7 @@ type rulesShowCmd struct {
 
 // Run prints the YAML of the rules in force.
 func (c rulesShowCmd) Run(ctx context.Context, t terminal) error {
-	return withDatabase(ctx, c.Base, t, func(d opened) error {
+	return withExisting(ctx, c.Base, t, func(d opened) error {
 		p, err := routingdb.NewStore(d.pool, nil).Active(ctx)
 		if err != nil {
 			return err

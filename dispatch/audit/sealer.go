@@ -45,7 +45,7 @@ const (
 	// firstLook is how often a sealer without any head looks for the first line:
 	// until there is a head, a new house cannot be told from one whose heads were
 	// taken away, and verification fails.
-	firstLook = 10 * time.Second
+	firstLook = time.Second
 )
 
 // Sealer signs heads while the engine runs.

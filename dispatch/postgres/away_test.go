@@ -118,7 +118,7 @@ func (d *doorway) admit(c net.Conn) {
 	}
 	defer server.Close()
 	front := pgproto3.NewFrontend(server, server)
-	front.Send(hello.(pgproto3.FrontendMessage))
+	front.Send(hello)
 	if front.Flush() != nil {
 		return
 	}

@@ -24,7 +24,7 @@ import (
 func TestNobodyIsRefusedByARestartOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	// Not t.TempDir, whose parents are closed to the server's user.
-	dir, err := os.MkdirTemp("", "nabat-restart-")
+	dir, err := os.MkdirTemp("", "nabat-restart-") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o711)) //nolint:gosec // the server's user walks through

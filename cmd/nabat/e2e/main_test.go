@@ -100,11 +100,12 @@ func build(t *testing.T) (string, error) {
 	}
 	built.dir = dir
 	bin := filepath.Join(dir, "nabat")
-	args := []string{"build", "-o", bin}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin, "nabat/cmd/nabat")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds it: nothing is compiled again
 	if raced {
-		args = append(args, "-race")
+		cmd = exec.CommandContext(t.Context(), "go", "build", "-race", "-o", bin, "nabat/cmd/nabat")
 	}
-	out, err := exec.CommandContext(t.Context(), "go", append(args, "nabat/cmd/nabat")...).CombinedOutput()
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w: %s", err, out)
 	}
