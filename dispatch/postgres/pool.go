@@ -76,8 +76,11 @@ func insistOnDurability(ctx context.Context, conn *pgx.Conn) error {
 // IsUnique tells whether err is a violation of the named unique constraint; an
 // empty name means any.
 func IsUnique(err error, constraint string) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "23505" && (constraint == "" || pg.ConstraintName == constraint)
+	if err == nil { // the usual case, asked once a frame
+		return false
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23505" && (constraint == "" || pg.ConstraintName == constraint)
 }
 
 // refused tells a database that understood and said no from one that is away.
