@@ -58,8 +58,9 @@
 //
 // Server.Run owns the hub's two goroutines and the one that sweeps sessions;
 // requests run in their own. Without the database the server goes on: it beats
-// «stale», refuses logins and commands as «busy», and catches up by itself. No
-// screen can hold up another: Screen.Send must not block.
+// «stale», lets logins, requests and commands wait up to ten seconds, so that a
+// restart of PostgreSQL costs nobody an answer, then refuses them as «busy», and
+// catches up by itself. No screen can hold up another: Screen.Send must not block.
 //
 // Door bounds how many may connect; Serve gives up whoever says nothing (headers in
 // 10 s, a request in 30 s, idle for 2 min). A connection without a place is closed
