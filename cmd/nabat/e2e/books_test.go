@@ -3,14 +3,15 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// The same cards in four books: the database asked past the engine, the API, the
-// services' topics, the screen.
+// The same cards in five books: the database asked past the engine, the API, the
+// services' topics, the journal's topic, the screen.
 
 // entry is a card as the database holds it.
 type entry struct {
@@ -20,6 +21,7 @@ type entry struct {
 	Place       string       `json:"place"`
 	Description string       `json:"description"`
 	Version     int          `json:"version"`
+	Events      int          `json:"events"` // how many the journal holds
 	Assignments []assignment `json:"assignments"`
 }
 
@@ -32,7 +34,8 @@ type assignment struct {
 }
 
 const openCards = `SELECT coalesce(json_agg(c), '[]') FROM (
-	SELECT i.id, i.state, i.type, i.place, i.description, i.version, coalesce((
+	SELECT i.id, i.state, i.type, i.place, i.description, i.version,
+		(SELECT count(*) FROM events e WHERE e.incident_id = i.id) AS events, coalesce((
 		SELECT json_agg(json_build_object('service', a.service, 'state', a.state, 'rule', a.rule, 'ruleset', a.ruleset,
 			'orderNumber', a.order_number) ORDER BY a.service) FROM assignments a WHERE a.incident_id = i.id), '[]') AS assignments
 	FROM incidents i WHERE i.state NOT IN ('closed', 'cancelled') ORDER BY i.id) c`
@@ -57,7 +60,9 @@ func (s *tale) balance(p *person) {
 	}
 	s.ask("incidents?status=open&limit=500", &list)
 	for _, i := range list.Items {
-		told = append(told, s.entry(i.ID))
+		e := s.entry(i.ID)
+		e.Events = s.events(i.ID)
+		told = append(told, e)
 	}
 	require.ElementsMatch(s.t, sorted(held), sorted(told), "the API tells what the database holds")
 
@@ -69,6 +74,7 @@ func (s *tale) balance(p *person) {
 	for _, c := range classifier.Types {
 		names[c.Type] = c.RU
 	}
+	s.journalled(held)
 	for _, c := range held {
 		for _, a := range c.Assignments {
 			s.relayed(c, a)
@@ -81,6 +87,45 @@ func (s *tale) entry(id string) (e entry) {
 	s.t.Helper()
 	s.ask("incidents/"+id, &e)
 	return e
+}
+
+func (s *tale) events(id string) int {
+	s.t.Helper()
+	var list struct {
+		Items []json.RawMessage `json:"items"`
+	}
+	s.ask("incidents/"+id+"/events?limit=500", &list)
+	return len(list.Items)
+}
+
+// journalled waits until the journal's topic has every event of the cards. A
+// repeat of a record is allowed, an event too many is not.
+func (s *tale) journalled(held []entry) {
+	s.t.Helper()
+	want := map[string]int{}
+	for _, c := range held {
+		want[c.ID] = c.Events
+	}
+	await(s.t, "the journal's topic to tell all", func() (none struct{}, _ error) {
+		all, err := records(s.t, s.broker, "nabat.journal")
+		if err != nil {
+			return none, err
+		}
+		events, seen := map[string]bool{}, map[string]int{}
+		for _, r := range all {
+			if want[r.Key] > 0 && !events[r.Event.ID] {
+				events[r.Event.ID] = true
+				seen[r.Key]++
+			}
+		}
+		for id, n := range seen {
+			require.LessOrEqual(s.t, n, want[id], "the topic tells more of %s than happened", id)
+		}
+		if !maps.Equal(want, seen) {
+			return none, fmt.Errorf("it has %v, the database %v", seen, want)
+		}
+		return none, nil
+	})
 }
 
 func sorted(all []entry) []string {
@@ -141,6 +186,7 @@ func (s *tale) painted(p *person, c entry, typeName string) {
 	p.see(id("card", fmt.Sprintf("[data-incident=%q][data-state=%q][data-version=\"%d\"]", c.ID, c.State, c.Version)))
 	require.Contains(s.t, p.text(card+"h2"), typeName)
 	require.Equal(s.t, c.Place, p.text(card+`[data-fact="place"]`))
+	p.until(fmt.Sprintf(`document.querySelectorAll('[data-testid=journal-line]').length === %d`, c.Events))
 	for _, a := range c.Assignments {
 		line := card + id("assignment", fmt.Sprintf("[data-service=%q][data-state=%q]", a.Service, a.State))
 		text := p.text(line)
