@@ -125,6 +125,8 @@ func (s *tale) engineIsKilledWhileSending(boris *person) {
 	o.see(id("card", fmt.Sprintf("[data-incident=%q][data-state=\"dispatched\"]", s.text)))
 	o.until(has("description", last))
 	o.until(`document.querySelector('[data-testid=unsent]') === null`)
+	// The form has moved within the card; whoever types is still in the same field.
+	o.until(`document.activeElement?.dataset.testid === 'form-description'`)
 	o.picture("after-the-engine-died")
 	s.stillTheSamePage()
 	// A registered card is changed by a person's word only: the text waits in the form.

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { t } from '../i18n'
 import { liveCall } from '../model/order'
 import { isFinal, isOpen, isUndecided, type Assignment, type Contact, type Incident, type Time } from '../model/protocol'
@@ -12,7 +12,7 @@ import { Duty } from './duty'
 import { Endings } from './endings'
 import { SignIcon, TypeIcon } from './icons'
 import { Journal } from './journal'
-import { backToBoard } from './moves'
+import { backToBoard, caret } from './moves'
 import { actorName, className, clockTime, moment, reasonName, serviceLong, stateName, what, whyOf } from './words'
 
 const Fact = ({ name, children, wide, id }: { name: string; children: ComponentChildren; wide?: boolean; id?: string }) => (
@@ -131,10 +131,19 @@ export const Card = ({ live, id }: { live: Live; id: string }) => {
   const w = t().card
   const known = i !== undefined
   useEffect(() => heading.current?.focus({ preventScroll: true }), [id, known])
-  // The form of a draft gives way to the facts once it is sent; the focus must not fall off the page.
+  // The form of a draft gives way to the facts once it is sent. Whoever types on
+  // meanwhile goes on in the form's other place, or the letters would be taken for
+  // keys; else the focus must not fall off the page.
   const formFirst = i !== undefined && i.state === 'draft' && mayEdit(i, live.me)
-  useEffect(() => {
-    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true })
+  const place = useRef(formFirst)
+  const back = useRef<(() => boolean) | null>(null)
+  if (place.current !== formFirst) {
+    place.current = formFirst
+    back.current = caret() // nothing is painted yet: the field that goes has the focus
+  }
+  useLayoutEffect(() => {
+    if (document.activeElement === document.body && back.current?.() !== true) heading.current?.focus({ preventScroll: true })
+    back.current = null
   }, [formFirst])
 
   const close = (

@@ -49,6 +49,22 @@ export function openCard(id: string): void {
   open(id)
 }
 
+// caret notes where somebody types. What it gives puts them back there, in the
+// field of the same id, and says whether there is one.
+export function caret(): () => boolean {
+  const at = document.activeElement
+  if (!(at instanceof HTMLInputElement || at instanceof HTMLTextAreaElement || at instanceof HTMLSelectElement)) return () => false
+  const [start, end] = at instanceof HTMLSelectElement ? [null, null] : [at.selectionStart, at.selectionEnd]
+  return () => {
+    const el = document.getElementById(at.id)
+    el?.focus({ preventScroll: true })
+    if (el === null || document.activeElement !== el) return false
+    if (!(el instanceof HTMLSelectElement)) (el as HTMLInputElement).setSelectionRange(start, end)
+    el.scrollIntoView({ block: 'nearest' })
+    return true
+  }
+}
+
 export function backToBoard(): void {
   const id = openId.peek() ?? selected.peek()
   open(null)
