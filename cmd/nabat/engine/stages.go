@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -161,8 +160,10 @@ func (e *Engine) serveAlarms(ctx context.Context) error {
 }
 
 func (e *Engine) serveLine(ctx context.Context) error {
-	if err := e.runs.Sweep(ctx); err != nil {
-		return fmt.Errorf("find the lines that an earlier run lost: %w", err)
+	// Callers do not wait for a database that is away just now: the next heartbeat
+	// looks again.
+	if err := e.runs.Sweep(ctx); err != nil && ctx.Err() == nil {
+		e.log.Warn("cannot find the lines that an earlier run lost, trying again", zap.Error(err))
 	}
 	if e.o.Sockets.SIPUDP == nil && e.o.Sockets.SIPTCP == nil {
 		<-ctx.Done()
