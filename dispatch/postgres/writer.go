@@ -252,6 +252,10 @@ type awayError struct{ err error }
 func (e *awayError) Error() string { return e.err.Error() }
 func (e *awayError) Unwrap() error { return e.err }
 
+// errUnsure: COMMIT was sent and nobody could say what became of it. Its senders
+// hear that it is busy; the batch is never run again.
+var errUnsure = errors.New("not known whether the batch is stored")
+
 // commit runs the jobs in one transaction. A nil error means committed.
 func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
@@ -297,7 +301,8 @@ func (l *loop) commit(ctx context.Context, jobs []*job) error {
 	l.w.unsure.Inc()
 	there, lookErr := l.lookUp(ctx)
 	if lookErr != nil {
-		return errors.Join(err, lookErr)
+		// As text: what the database says of the look-up is no word on the batch.
+		return fmt.Errorf("%w: %s; %s", errUnsure, err.Error(), lookErr.Error())
 	}
 	l.w.log.Warn("the answer to a commit was lost and was looked up", zap.Bool("committed", there), zap.Error(err))
 	if !there {
@@ -346,9 +351,8 @@ func (l *loop) lookUp(ctx context.Context) (bool, error) {
 		if err == nil {
 			return batch == l.batch, nil
 		}
-		if refused(err) {
-			return false, fmt.Errorf("look up the last commit: %w", err)
-		}
+		// A refusal too, such as of a lock that the old session still holds in its
+		// COMMIT, only means that nothing is known yet.
 		select {
 		case <-ctx.Done():
 			return false, fmt.Errorf("look up the last commit: %w", err)
