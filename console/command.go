@@ -184,6 +184,7 @@ func (k *clerk) carry(ctx context.Context, p Person, c Command) *Fault {
 	if err != nil {
 		return invalid("incident", "Неверный номер карточки", "Not an incident's id")
 	}
+	c.Incident = incident.String() // a UUID can be written in several ways; the outcome has this one
 	if f := c.check(p); f != nil {
 		return f
 	}
@@ -239,7 +240,7 @@ func (c Command) read(stored []byte) *Fault {
 	if err := json.Unmarshal(stored, &o); err != nil || (!o.OK && o.Error == nil) {
 		return faultOf(fmt.Errorf("stored outcome: %w", err))
 	}
-	if !strings.EqualFold(o.Incident, c.Incident) {
+	if o.Incident != c.Incident {
 		return invalid("id", "Такой номер уже был у другой команды", "This id was another command's")
 	}
 	return o.Error

@@ -94,7 +94,7 @@ type Event struct {
 	Actor    dispatch.Actor      `json:"actor"`
 	Kind     dispatch.EventKind  `json:"kind"`
 	Data     any                 `json:"data,omitempty" doc:"what the line tells; absent when it was erased"`
-	Hash     string              `json:"hash" doc:"hex; chained per incident"`
+	Hash     string              `json:"hash,omitempty" doc:"hex; chained per incident; not told to a duty officer, who could try guesses of what is withheld against it"`
 }
 
 // known is nil for a zero time.
@@ -168,18 +168,22 @@ func contactOfCard(ct dispatch.Contact) IncidentContact {
 func (a audience) event(e dispatch.Event) Event {
 	v := Event{
 		Seq: e.Seq, ID: e.ID, Incident: e.Incident, Version: e.Version, At: utc(e.At),
-		Actor: e.Actor, Kind: e.Kind, Hash: hex.EncodeToString(e.Hash[:]),
+		Actor: e.Actor, Kind: e.Kind,
 	}
-	if len(e.Data) == 0 || !json.Valid(e.Data) { // erased, or tampered with
-		return v
-	}
+	readable := len(e.Data) > 0 && json.Valid(e.Data) // else erased, or tampered with
 	if a.service == "" {
-		v.Data = json.RawMessage(e.Data)
+		v.Hash = hex.EncodeToString(e.Hash[:])
+		if readable {
+			v.Data = json.RawMessage(e.Data)
+		}
 		return v
 	}
 	d, err := e.Details()
-	if err != nil {
-		return v // better nothing than another service's words
+	if !readable || err != nil {
+		// Better nothing than another service's words: not even who, but what kind.
+		who, _, _ := strings.Cut(string(e.Actor), ":")
+		v.Actor = dispatch.Actor(who)
+		return v
 	}
 	if d.Service != "" && d.Service != a.service {
 		// Whose officer it was is the other service's matter too.

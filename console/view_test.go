@@ -37,6 +37,11 @@ func TestDutyOfficersJournalTellsNoMoreOfCallsThanTheCard(t *testing.T) {
 	for _, secret := range []string{"9999999", first.ID.String(), "TIMEOUT", string(dispatch.EndCallerHungUp), "я видел", `"call"`} {
 		require.NotContains(t, string(text), secret)
 	}
+	// What is withheld could be guessed and tried against a line's hash.
+	require.NotContains(t, string(text), `"hash"`)
+	erased := second
+	erased.Data = nil
+	require.Equal(t, dispatch.Actor("caller"), audience{service: dispatch.Fire}.event(erased).Actor)
 	seen := audience{service: dispatch.Fire}.incident(card, []dispatch.Contact{first})
 	line := audience{service: dispatch.Fire}.event(opened[0])
 	d, ok := line.Data.(dispatch.Details)
@@ -46,7 +51,7 @@ func TestDutyOfficersJournalTellsNoMoreOfCallsThanTheCard(t *testing.T) {
 	require.Equal(t, dispatch.Actor("caller:"+seen.Caller), line.Actor)
 
 	all := string(mustJSON(audience{}.events(journal)))
-	for _, told := range []string{"9999999", first.ID.String(), "TIMEOUT", "я видел"} {
+	for _, told := range []string{`"hash"`, "9999999", first.ID.String(), "TIMEOUT", "я видел"} {
 		require.Contains(t, all, told)
 	}
 }

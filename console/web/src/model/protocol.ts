@@ -93,7 +93,7 @@ export interface JournalEvent {
   at: Time
   actor: string
   kind: string
-  hash: string
+  hash: string // empty for a duty officer
   data: EventDetails
 }
 
