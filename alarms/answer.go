@@ -89,8 +89,8 @@ func (r *Receiver) read(l *letter, f dc09.Frame, peer string, at time.Time) bool
 		return true
 	}
 	r.metrics.verdict[l.Verdict].Inc()
-	r.refusals.Warn("frame not taken", zap.String("account", l.msg.Account), zap.String("token", l.env.Token),
-		zap.Stringer("verdict", l.Verdict), zap.String("peer", peer))
+	r.refusals.Warn("frame not taken: "+l.Verdict.String(), zap.String("account", l.msg.Account),
+		zap.String("token", l.env.Token), zap.String("peer", peer))
 	return false
 }
 

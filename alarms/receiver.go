@@ -63,7 +63,7 @@ type Receiver struct {
 	registry *Registry
 	router   dispatch.Router
 	log      *zap.Logger
-	refusals *zap.Logger // Seldom
+	refusals *zap.Logger // dispatch.Seldom
 	metrics  *metrics
 	window   *window
 	cards    *cards
@@ -75,7 +75,7 @@ type Receiver struct {
 // NewReceiver builds a receiver. It answers nobody until Load has run.
 func NewReceiver(store Store, registry *Registry, router dispatch.Router, log *zap.Logger, reg prometheus.Registerer) *Receiver {
 	r := &Receiver{
-		store: store, registry: registry, router: router, log: log.Named("alarms"), refusals: Seldom(log.Named("alarms")),
+		store: store, registry: registry, router: router, log: log.Named("alarms"), refusals: dispatch.Seldom(log.Named("alarms")),
 		window: newWindow(), cards: &cards{open: map[siteKey]*slot{}},
 	}
 	r.crowd.open = map[dispatch.IncidentID]bool{}

@@ -4,17 +4,15 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"nabat/dispatch"
 )
 
 // DefaultConnections bounds the console's connections where nothing else does.
 const DefaultConnections = 4000
-
-// tellRefusedEvery is how often at most the log speaks of refused connections.
-const tellRefusedEvery = 10 * time.Second
 
 // Door is a listener that lets in so many connections and no more: whoever comes
 // then is closed at once, before anything is read from them, so that a flood costs
@@ -25,15 +23,13 @@ const tellRefusedEvery = 10 * time.Second
 type Door struct {
 	net.Listener
 	most, perPeer int
-	log           *zap.Logger
+	log           *zap.Logger // dispatch.Seldom
 	open          prometheus.Gauge
 	refused       *prometheus.CounterVec
 
-	mu      sync.Mutex
-	inside  int
-	peers   map[string]int
-	untold  int // refused since the log last spoke of it
-	lastSay time.Time
+	mu     sync.Mutex
+	inside int
+	peers  map[string]int
 }
 
 // NewDoor bounds ln; most 0 is DefaultConnections. The name tells doors of one
@@ -48,7 +44,7 @@ func NewDoor(ln net.Listener, name string, most int, r prometheus.Registerer, lo
 	which := prometheus.Labels{"listener": name}
 	d := &Door{
 		Listener: ln, most: most, perPeer: max(1, most*3/4), peers: map[string]int{},
-		log: log.Named("console.door").With(zap.String("listener", name)),
+		log: dispatch.Seldom(log.Named("console.door").With(zap.String("listener", name))),
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "nabat_http_connections", Help: "Open HTTP connections, websockets included.", ConstLabels: which,
 		}),
@@ -108,24 +104,12 @@ func (d *Door) exit(peer string) {
 
 func (d *Door) turnAway(c net.Conn, why string) {
 	d.refused.WithLabelValues(why).Inc()
-	d.tell(c.RemoteAddr(), why)
+	d.log.Warn("connections are refused: every place is taken", zap.String("reason", why), zap.Int("places", d.most),
+		zap.Stringer("peer", c.RemoteAddr()))
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // a flood must not leave us its closed sockets either
 	}
 	c.Close()
-}
-
-func (d *Door) tell(peer net.Addr, why string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.untold++
-	now := time.Now()
-	if now.Sub(d.lastSay) < tellRefusedEvery {
-		return
-	}
-	d.log.Warn("connections are refused: every place is taken", zap.String("reason", why), zap.Int("refused", d.untold),
-		zap.Int("places", d.most), zap.Stringer("peer", peer))
-	d.untold, d.lastSay = 0, now
 }
 
 // visitConn gives its place back when it is closed.

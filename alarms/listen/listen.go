@@ -9,6 +9,7 @@ import (
 
 	"nabat/alarms"
 	"nabat/alarms/dc09"
+	"nabat/dispatch"
 )
 
 // Intake takes frames that one sender sent one after another, blocks until their
@@ -77,13 +78,11 @@ func (o Options) withDefaults() Options {
 type Server struct {
 	intake  Intake
 	log     *zap.Logger
-	bad     *zap.Logger // what senders do wrong; alarms.Seldom
+	bad     *zap.Logger // what others do wrong or too much of; dispatch.Seldom
 	metrics *Metrics
 	opts    Options
 	tcp     prometheus.Counter
 	udp     prometheus.Counter
-
-	refusals, evictions, mutes rarely
 }
 
 // New builds a server; it starts nothing.
@@ -93,7 +92,7 @@ func New(intake Intake, log *zap.Logger, metrics *Metrics, opts Options) *Server
 	}
 	log = log.Named("alarms.listen")
 	return &Server{
-		intake: intake, log: log, bad: alarms.Seldom(log), metrics: metrics, opts: opts.withDefaults(),
+		intake: intake, log: log, bad: dispatch.Seldom(log), metrics: metrics, opts: opts.withDefaults(),
 		tcp: metrics.frames.WithLabelValues("tcp"), udp: metrics.frames.WithLabelValues("udp"),
 	}
 }

@@ -172,24 +172,3 @@ func sourceOf(a net.Addr) netip.Prefix {
 	}
 	return source
 }
-
-// rarely lets one line of its kind into the log in a while, and counts the rest.
-type rarely struct {
-	mu   sync.Mutex
-	next time.Time
-	held int
-}
-
-const logEvery = 10 * time.Second
-
-// tell says whether a line may be written now, and for how many it stands.
-func (r *rarely) tell(now time.Time) (lines int, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.held++
-	if now.Before(r.next) {
-		return 0, false
-	}
-	lines, r.held, r.next = r.held, 0, now.Add(logEvery)
-	return lines, true
-}

@@ -61,13 +61,13 @@ func (s *Server) TCP(ctx context.Context, ln net.Listener) error {
 		mine, out, full := places.take(conn, now)
 		if mine == nil {
 			s.metrics.full.WithLabelValues(full).Inc()
-			s.tell(&s.refusals, now, "panel connection turned away", conn, zap.String("bound", full))
+			s.bad.Warn("panel connection turned away", zap.Stringer("peer", conn.RemoteAddr()), zap.String("bound", full))
 			conn.Close()
 			continue
 		}
 		if out != nil {
 			s.metrics.dropped.WithLabelValues("evicted_" + out.standing.String()).Inc()
-			s.tell(&s.evictions, now, "idle panel connection closed for another", out.conn, zap.Stringer("standing", out.standing))
+			s.bad.Warn("idle panel connection closed for another", zap.Stringer("peer", out.conn.RemoteAddr()), zap.Stringer("standing", out.standing))
 			out.conn.Close()
 		}
 		s.metrics.conns.Inc()
@@ -78,13 +78,6 @@ func (s *Server) TCP(ctx context.Context, ln net.Listener) error {
 			}()
 			s.serve(ctx, places, mine)
 		})
-	}
-}
-
-// tell writes a line about a connection, not more often than its kind allows.
-func (s *Server) tell(kind *rarely, now time.Time, what string, conn net.Conn, about zap.Field) {
-	if n, ok := kind.tell(now); ok {
-		s.log.Warn(what, zap.Stringer("peer", conn.RemoteAddr()), about, zap.Int("since_last_line", n))
 	}
 }
 
@@ -114,7 +107,7 @@ func (s *Server) serve(ctx context.Context, places *places, mine *place) {
 	case err == nil || ctx.Err() != nil || quiet(err):
 	case errors.Is(err, errNoFrame):
 		s.metrics.dropped.WithLabelValues("no_frame").Inc()
-		s.tell(&s.mutes, time.Now(), "panel connection closed", conn, zap.Error(err))
+		s.bad.Warn("panel connection closed", zap.Stringer("peer", conn.RemoteAddr()), zap.Error(err))
 	default:
 		s.log.Info("panel connection ended", zap.String("peer", st.peer), zap.Error(err))
 	}

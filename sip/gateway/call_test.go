@@ -296,11 +296,11 @@ func TestRefusalsAreToldAndBounded(t *testing.T) {
 			r.phone.send(r.phone.write(q))
 			r.phone.wait("SIP/2.0 420", time.Second)
 		}
-		told := logs.FilterMessage("request refused").All()
-		require.Len(t, told, 5)
+		told := logs.FilterMessage("request refused: 420").All()
+		require.Len(t, told, 1)
 		fields := told[0].ContextMap()
 		require.Equal(t, "192.0.2.9:5060", fields["peer"])
-		require.EqualValues(t, 420, fields["status"])
+		require.Equal(t, "Bad Extension", fields["reason"])
 		require.Equal(t, "c0", fields["call"])
 	})
 }

@@ -6,11 +6,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"nabat/dispatch"
 )
 
 // libraryLog takes what sipgo logs. Its errors are mostly unreadable messages of
 // others, with the whole datagram attached: they are counted and go to debug, the
-// datagram goes nowhere. Five of a kind in ten seconds are told aloud.
+// datagram goes nowhere. One of a kind in ten seconds is told aloud.
 type libraryLog struct {
 	log    *zap.Logger
 	aloud  *zap.Logger
@@ -18,7 +20,7 @@ type libraryLog struct {
 }
 
 func newLibraryLog(log *zap.Logger, errors prometheus.Counter) *slog.Logger {
-	return slog.New(libraryLog{log.Named("sipgo"), seldom(log.Named("sipgo")), errors})
+	return slog.New(libraryLog{log.Named("sipgo"), dispatch.Seldom(log.Named("sipgo")), errors})
 }
 
 func (h libraryLog) Enabled(_ context.Context, l slog.Level) bool {

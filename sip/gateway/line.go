@@ -13,6 +13,7 @@ import (
 	gosip "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
+	"nabat/dispatch"
 	"nabat/sip"
 )
 
@@ -37,7 +38,7 @@ func (g *Gateway) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 
-	ln := &line{Gateway: g, udp: udp, tcp: tcp, refusals: seldom(g.log)}
+	ln := &line{Gateway: g, udp: udp, tcp: tcp, refusals: dispatch.Seldom(g.log)}
 	if tcp != nil {
 		ln.conns = limit(tcp, g.cfg.Connections, g.met.dropped, g.log)
 		ln.conns.known = ln.known

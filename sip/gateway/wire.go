@@ -6,11 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"nabat/sip"
 )
@@ -145,7 +143,7 @@ func (ln *line) refuse(req *gosip.Request, tx gosip.ServerTransaction, f *sip.Re
 	switch f.Status {
 	case 480, 481, 487: // the usual ends of calls
 	default:
-		ln.refusals.Warn("request refused", zap.Int("status", f.Status), zap.String("reason", f.Reason),
+		ln.refusals.Warn("request refused: "+strconv.Itoa(f.Status), zap.String("reason", f.Reason),
 			zap.String("method", string(req.Method)), zap.String("peer", req.Source()), zap.String("call", callID(req)))
 	}
 	var extra []gosip.Header
@@ -163,14 +161,6 @@ func callID(req *gosip.Request) string {
 		return h.Value()
 	}
 	return ""
-}
-
-// seldom lets five lines of a kind through in ten seconds: whoever floods us must
-// not fill the disk as well. The counters have them all.
-func seldom(log *zap.Logger) *zap.Logger {
-	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, 10*time.Second, 5, 0)
-	}))
 }
 
 func abilities() []gosip.Header {
