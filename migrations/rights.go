@@ -14,7 +14,7 @@ import (
 // owner of the tables, who could disable the journal's triggers, is another role
 // that only migrations use.
 var rights = map[string]string{
-	"events":      "SELECT, INSERT",
+	"events":      "SELECT", // and INSERT, see journal
 	"audit_heads": "SELECT, INSERT",
 	"rulesets":    "SELECT, INSERT",
 
@@ -38,6 +38,10 @@ var rights = map[string]string{
 
 	"goose_db_version": "SELECT", // is this version's schema there?
 }
+
+// journal are the columns of a line that the engine writes. Its number is not
+// among them: whoever chose it could hide lines from those who follow the journal.
+const journal = "id, incident_id, version, at, actor, kind, data, data_sha, prev_hash, hash"
 
 // grant gives role, which is not the owner, the engine's rights on the database
 // of conn, whose role is the owner. What is so already is left alone.
@@ -70,6 +74,7 @@ func grant(ctx context.Context, conn *pgx.Conn, role string) error {
 		for has, give := range map[string]string{
 			`has_sequence_privilege($1, 'public.incident_numbers', 'USAGE')`:                        `USAGE ON SEQUENCE public.incident_numbers`,
 			`has_function_privilege($1, 'public.make_notifications_month(timestamptz)', 'EXECUTE')`: `EXECUTE ON FUNCTION public.make_notifications_month(timestamptz)`,
+			`has_column_privilege($1, 'public.events', 'hash', 'INSERT')`:                           `INSERT (` + journal + `) ON public.events`,
 			`has_schema_privilege($1, 'public', 'USAGE')`:                                           `USAGE ON SCHEMA public`,
 		} {
 			var there bool

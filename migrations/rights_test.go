@@ -33,6 +33,8 @@ func TestTheEnginesRoleCannotTouchWhatIsWritten(t *testing.T) {
 		`CREATE OR REPLACE FUNCTION events_append_only() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`,
 		`CREATE TRIGGER quiet BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION events_append_only()`,
 		`CREATE RULE quiet AS ON INSERT TO events DO INSTEAD NOTHING`,
+		`INSERT INTO events (seq, id, incident_id, version, at, actor, kind, data_sha, prev_hash, hash) OVERRIDING SYSTEM VALUE
+		 VALUES (-1, gen_random_uuid(), gen_random_uuid(), 1, now(), 'x', 'x', '', '', '')`,
 		`UPDATE events SET actor = 'x'`, `DELETE FROM events`, `TRUNCATE events`,
 		`ALTER TABLE events OWNER TO current_user`,
 		`UPDATE audit_heads SET sig = ''`, `DELETE FROM audit_heads`, `TRUNCATE audit_heads`, `DROP TABLE audit_heads`,
@@ -48,6 +50,29 @@ func TestTheEnginesRoleCannotTouchWhatIsWritten(t *testing.T) {
 	require.False(t, state.Owns)
 	_, err = conn.Exec(t.Context(), `SELECT make_notifications_month('2031-02-03')`)
 	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), `SELECT make_notifications_month('2031-03-03 BC')`)
+	require.Error(t, err)
+}
+
+// Functions that somebody else may make where the engine's tables are, as a
+// database carried over from before PostgreSQL 15 allows, are not run as the owner.
+func TestTheOwnersFunctionIsNotMisled(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	owner := connect(t, pgtest.Owner(t, url))
+	_, err := owner.Exec(t.Context(), `GRANT CREATE ON SCHEMA public TO PUBLIC`)
+	require.NoError(t, err)
+	conn := connect(t, url)
+	for _, args := range []string{"text, text", "text, timestamptz, timestamptz, text", "text, text, timestamptz, timestamptz"} {
+		_, err = conn.Exec(t.Context(), `CREATE FUNCTION public.format(`+args+`) RETURNS text LANGUAGE sql AS $$ SELECT 'ALTER TABLE public.events DISABLE TRIGGER ALL' $$`)
+		require.NoError(t, err)
+	}
+	_, err = conn.Exec(t.Context(), `SELECT make_notifications_month('2033-02-03')`)
+	require.NoError(t, err)
+	var off int
+	require.NoError(t, owner.QueryRow(t.Context(), `SELECT count(*) FROM pg_trigger WHERE tgrelid = 'events'::regclass AND tgenabled = 'D'`).Scan(&off))
+	require.Zero(t, off)
+	require.NoError(t, owner.QueryRow(t.Context(), `SELECT 1 FROM pg_class WHERE relname = 'notifications_2033_02'`).Scan(&off))
 }
 
 // A table that a later migration makes must be given its rights, or none, on

@@ -161,6 +161,13 @@ func TestEveryTamperingShows(t *testing.T) {
 		tamper func(l *ledger)
 		says   string
 	}{
+		"a line before the first": {func(l *ledger) {
+			e := l.events[6]
+			e = dispatch.Event{ID: dispatch.NewEventID(), Incident: e.Incident, Kind: e.Kind, At: e.At, Actor: "forged", Data: e.Data}.
+				Seal(e.Version+1, e.Hash)
+			e.Seq = -1
+			l.events = slices.Insert(l.events, 0, e)
+		}, "before the journal's begin"},
 		"a changed actor":        {func(l *ledger) { l.events[5].Actor = "operator:b" }, "was altered"},
 		"changed data":           {func(l *ledger) { l.events[5].Data = []byte(`{}`) }, "data were altered"},
 		"a removed line":         {func(l *ledger) { l.events = slices.Delete(l.events, 4, 5) }, "missing or doubled"},

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"nabat/dispatch"
@@ -38,7 +39,7 @@ func (b Broken) String() string {
 	if !b.Incident.IsZero() {
 		s = fmt.Sprintf("incident %s version %d: %s", b.Incident, b.Version, s)
 	}
-	if b.Seq > 0 {
+	if b.Seq != 0 {
 		s = fmt.Sprintf("line %d: %s", b.Seq, s)
 	}
 	return s
@@ -69,12 +70,18 @@ func Verify(ctx context.Context, j Journal, cards Cards, heads []Head) (Report, 
 	}
 	var r running
 	due := heads
-	for {
-		events, err := j.Events(ctx, r.seq, chunk)
+	// From the very first number that there can be, not that there should be: readers
+	// of one card would believe a line that was put before the journal's begin.
+	for after := int64(math.MinInt64); ; {
+		events, err := j.Events(ctx, after, chunk)
 		if err != nil {
 			return rep, err
 		}
 		for _, e := range events {
+			after = e.Seq
+			if e.Seq <= 0 {
+				broken(Broken{Seq: e.Seq, Incident: e.Incident, Version: e.Version, What: "stands before the journal's begin"})
+			}
 			due = compareHeads(due, &r, e.Seq, broken)
 			t := tips[e.Incident]
 			if what := checkLine(e, t); what != "" {

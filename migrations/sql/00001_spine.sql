@@ -178,7 +178,7 @@ CREATE TABLE notifications_default PARTITION OF notifications DEFAULT;
 -- The journal. --------------------------------------------------------------
 
 CREATE TABLE events (
-    seq         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY CHECK (seq > 0),
     id          uuid NOT NULL UNIQUE,
     incident_id uuid NOT NULL,
     version     integer NOT NULL CHECK (version > 0),

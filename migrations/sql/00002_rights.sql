@@ -7,12 +7,16 @@
 -- on; CREATE … PARTITION OF would stop them.
 -- +goose StatementBegin
 CREATE FUNCTION make_notifications_month(at timestamptz) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' SET lock_timeout = '3s' AS $$
+    -- No schema in which somebody else may make a function that is taken for ours.
+    SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '3s' AS $$
 DECLARE
     first timestamptz := date_trunc('month', at);
     after timestamptz := date_trunc('month', at) + interval '1 month';
     name  text := to_char(date_trunc('month', at), '"notifications_"YYYY_MM');
 BEGIN
+    IF extract(year FROM at) < 1970 THEN -- 2027 BC would have the name of 2027
+        RAISE EXCEPTION 'no month of notifications: %', at;
+    END IF;
     -- One node at a time; the number is only this lock's name.
     PERFORM pg_advisory_xact_lock(7236838);
     IF EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'public.notifications'::regclass AND inhrelid = to_regclass('public.' || name)) THEN
