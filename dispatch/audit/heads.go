@@ -56,7 +56,7 @@ func OpenHeads(dir string) (*Heads, error) {
 		}
 		seed = make([]byte, ed25519.SeedSize)
 		rand.Read(seed) // never fails, by its documentation
-		if err := os.WriteFile(path, seed, 0o600); err != nil {
+		if err := writeKey(path, seed); err != nil {
 			return nil, fmt.Errorf("audit key: %w", err)
 		}
 	case err != nil:
@@ -70,6 +70,26 @@ func OpenHeads(dir string) (*Heads, error) {
 		return nil, fmt.Errorf("audit key: %w", err)
 	}
 	return &Heads{dir: dir, key: key}, nil
+}
+
+// writeKey leaves the whole key or none, whenever the power fails.
+func writeKey(path string, seed []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(seed)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Append signs a head and adds it to the file, flushed to the disk.

@@ -18,7 +18,6 @@ import (
 	consoledb "nabat/console/postgres"
 	"nabat/console/ws"
 	"nabat/dispatch"
-	"nabat/dispatch/audit"
 	"nabat/dispatch/postgres"
 	"nabat/migrations"
 	"nabat/routing"
@@ -109,7 +108,6 @@ type Engine struct {
 	ruleStore  *routingdb.Store
 	people     *consoledb.Store
 
-	heads        *audit.Heads
 	partitions   *alarmsdb.Partitions
 	rules        *routing.Holder
 	registry     *alarms.Registry
@@ -141,9 +139,6 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	if e.pool, err = postgres.Open(ctx, o.Postgres, postgres.PoolOptions{MaxConns: 24}); err != nil {
-		return nil, err
-	}
-	if e.heads, err = audit.OpenHeads(o.AuditDir); err != nil {
 		return nil, err
 	}
 	e.writer = postgres.NewWriter(e.pool, e.log, postgres.WriterOptions{Wake: e.wake, Registerer: e.metrics})

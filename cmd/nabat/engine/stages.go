@@ -17,6 +17,9 @@ import (
 	"nabat/dispatch/postgres"
 )
 
+// openHeadsEvery is how often a key that is not there is looked for again.
+const openHeadsEvery = time.Minute
+
 // sealEvery is how often the journal's head is signed while there is news.
 const sealEvery = time.Hour
 
@@ -37,7 +40,7 @@ func (e *Engine) Stages() []lifecycle.Stage {
 	}
 	return append(stages,
 		lifecycle.Stage{Name: "partitions", Run: e.partitions.Run, Limit: d.Database},
-		lifecycle.Stage{Name: "journal heads", Run: audit.NewSealer(e.store, e.store, e.heads, e.log, sealEvery).Run, Limit: d.Database},
+		lifecycle.Stage{Name: "journal heads", Run: e.sealHeads, Limit: d.Database},
 		lifecycle.Stage{Name: "rules", Run: e.followRules, Limit: d.Relay},
 		lifecycle.Stage{Name: "registry", Run: e.followRegistry, Limit: d.Relay},
 		lifecycle.Stage{Name: "relay", Run: e.runRelay, Limit: d.Relay},
@@ -170,6 +173,23 @@ func (e *Engine) serveLine(ctx context.Context) error {
 		return nil
 	}
 	return e.line.Run(ctx, e.o.Sockets.SIPUDP, e.o.Sockets.SIPTCP)
+}
+
+// sealHeads signs the journal's heads. Without the key that signed the former ones
+// calls and alarms are taken all the same; people are told until it is back.
+func (e *Engine) sealHeads(ctx context.Context) error {
+	for {
+		heads, err := audit.OpenHeads(e.o.AuditDir)
+		if err == nil {
+			return audit.NewSealer(e.store, e.store, heads, e.log, sealEvery).Run(ctx)
+		}
+		e.log.Error("THE JOURNAL'S HEADS CANNOT BE SIGNED, trying again", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(openHeadsEvery):
+		}
+	}
 }
 
 // together runs parts side by side until ctx ends or one of them ends, and

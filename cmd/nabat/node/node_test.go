@@ -126,6 +126,19 @@ func TestADeadDatabaseIsStartedAgain(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
+// Whoever lost the key of the journal's heads can be called and alarmed.
+func TestANodeServesWithoutItsAuditKey(t *testing.T) {
+	c := settings(t)
+	i, stop := running(t, c)
+	require.Equal(t, `"ACK"0001L0#1234[]`, tell(t, i.Listen["alarms_tcp"], `"ADM-CID"0001L0#1234[#1234|1110 00 001]`))
+	stop() // signs a head
+	require.NoError(t, os.Remove(filepath.Join(i.Data, "audit", "key")))
+	i, stop = running(t, c)
+	defer stop()
+	require.Equal(t, `"ACK"0002L0#1234[]`, tell(t, i.Listen["alarms_tcp"], `"ADM-CID"0002L0#1234[#1234|1110 00 002]`))
+	require.NoFileExists(t, filepath.Join(i.Data, "audit", "key"), "a new key would hide what the old one signed")
+}
+
 func TestOneNodeADirectory(t *testing.T) {
 	i, stop := running(t, settings(t))
 	defer stop()
