@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,8 @@ import (
 // doorway stands before a server. While it recovers everybody is told so, as
 // PostgreSQL does after a crash, and who was in is thrown out.
 type doorway struct {
-	URL    string
+	URL    string // through it
+	behind string // past it
 	target string
 
 	mu         sync.Mutex
@@ -31,6 +33,29 @@ type doorway struct {
 	turnedAway int
 	changed    chan struct{} // closed and replaced at each one turned away
 	in         map[net.Conn]bool
+	valves     []*valve
+}
+
+// valve swallows what is written once it is shut.
+type valve struct {
+	net.Conn
+	shut atomic.Bool
+}
+
+func (v *valve) Write(b []byte) (int, error) {
+	if v.shut.Load() {
+		return len(b), nil
+	}
+	return v.Conn.Write(b)
+}
+
+// swallow makes every connection that stands dumb; new ones work.
+func (d *doorway) swallow() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, v := range d.valves {
+		v.shut.Store(true)
+	}
 }
 
 func newDoorway(t *testing.T, database string) *doorway {
@@ -39,7 +64,7 @@ func newDoorway(t *testing.T, database string) *doorway {
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	d := &doorway{target: u.Host, in: map[net.Conn]bool{}, changed: make(chan struct{})}
+	d := &doorway{behind: database, target: u.Host, in: map[net.Conn]bool{}, changed: make(chan struct{})}
 	u.Host = ln.Addr().String()
 	d.URL = u.String()
 	var all sync.WaitGroup
@@ -123,7 +148,11 @@ func (d *doorway) admit(c net.Conn) {
 		return
 	}
 	go func() { _, _ = io.Copy(c, server); c.Close() }() // either end ends both
-	_, _ = io.Copy(server, c)
+	v := &valve{Conn: server}
+	d.mu.Lock()
+	d.valves = append(d.valves, v)
+	d.mu.Unlock()
+	_, _ = io.Copy(v, c)
 }
 
 func behind(t *testing.T) (bench, *doorway, func() error) {

@@ -3,8 +3,11 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -88,8 +91,10 @@ func NewRuns(pool *pgxpool.Pool, store *Store, log *zap.Logger, o RunsOptions) *
 }
 
 // Announce makes the run known. No call may be stored before that.
-func (r *Runs) Announce(ctx context.Context) error {
-	_, err := r.pool.Exec(ctx, `INSERT INTO runs (id, node) VALUES ($1, $2)
+func (r *Runs) Announce(ctx context.Context) error { return r.announce(ctx, r.pool) }
+
+func (r *Runs) announce(ctx context.Context, db executor) error {
+	_, err := db.Exec(ctx, `INSERT INTO runs (id, node) VALUES ($1, $2)
 		ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), heard_since = clock_timestamp(), ended_at = NULL, ended_by = NULL`, r.id, r.node)
 	if err != nil {
 		return fmt.Errorf("announce this run: %w", err)
@@ -110,26 +115,75 @@ func (r *Runs) Inherit(ctx context.Context) error {
 // Run keeps the run alive and looks for dead ones until ctx ends; then it says
 // that the run is over, so that what it could not store is found at once.
 func (r *Runs) Run(ctx context.Context) error {
+	var beating sync.WaitGroup
+	beating.Go(func() { r.beats(ctx) })
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			if err := r.Look(ctx); err != nil && ctx.Err() == nil {
+				r.log.Warn("cannot find dead nodes, trying again", zap.Error(err))
+			}
+		}
+	}
+	beating.Wait()
+	return r.end(ctx)
+}
+
+// beats keeps the run alive, over a connection of its own and beside the looks for
+// the dead: neither a full pool, nor much to sweep, nor one connection on which
+// nothing comes any more may make others take this node for dead. It lets go of a
+// connection that has not answered by the next beat.
+func (r *Runs) beats(ctx context.Context) {
+	tick := time.NewTicker(r.every)
+	defer tick.Stop()
+	var heart *pgx.Conn
 	for {
 		select {
 		case <-ctx.Done():
-			return r.end(ctx)
+			letGo(ctx, heart)
+			return
 		case <-tick.C:
 		}
-		if err := r.Look(ctx); err != nil && ctx.Err() == nil {
-			r.log.Warn("cannot tell other nodes that this one lives, or find dead ones; trying again", zap.Error(err))
+		one, cancel := context.WithTimeout(ctx, r.every)
+		var err error
+		if heart == nil {
+			heart, err = pgx.ConnectConfig(one, r.pool.Config().ConnConfig)
+		}
+		if err == nil {
+			err = r.beat(one, heart)
+		}
+		cancel()
+		if err != nil {
+			letGo(ctx, heart)
+			heart = nil
+			if ctx.Err() == nil {
+				r.log.Warn("cannot tell other nodes that this one lives, trying again", zap.Error(err))
+			}
 		}
 	}
 }
 
-// Look is one heartbeat, and one look for the dead.
-func (r *Runs) Look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.term)
+func letGo(ctx context.Context, conn *pgx.Conn) {
+	if conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
+	conn.Close(ctx) // it is of no use any more, whatever it says
+}
+
+// executor is the pool or a connection.
+type executor interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// beat is one heartbeat.
+func (r *Runs) beat(ctx context.Context, db executor) error {
 	gap := r.term / maxGapPart
-	tag, err := r.pool.Exec(ctx, `
+	tag, err := db.Exec(ctx, `
 		UPDATE runs SET heard_since = CASE WHEN seen_at < clock_timestamp() - make_interval(secs => $2)
 		                                   THEN clock_timestamp() ELSE heard_since END,
 		                seen_at = clock_timestamp()
@@ -141,22 +195,30 @@ func (r *Runs) Look(ctx context.Context) error {
 		r.declared.Inc()
 		r.log.Error("THIS NODE WAS DECLARED DEAD by another one: it was silent too long (frozen, or cut off from the database). "+
 			"It goes on; the calls that it holds were put on the callback list", zap.Stringer("run", r.id), zap.Duration("term", r.term))
-		if err := r.Announce(ctx); err != nil {
-			return err
-		}
+		return r.announce(ctx, db)
 	}
+	return nil
+}
+
+// Look is one look for the dead.
+func (r *Runs) Look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.term)
+	defer cancel()
 	if err := r.judge(ctx); err != nil {
 		return err
 	}
 	return r.Sweep(ctx)
 }
 
-// judge declares the silent dead.
+// judge declares the silent dead, unless this run is one of them: see Runs.
 func (r *Runs) judge(ctx context.Context) error {
 	tag, err := r.pool.Exec(ctx, `
 		UPDATE runs SET ended_at = clock_timestamp(), ended_by = $1
 		 WHERE ended_at IS NULL AND id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2)
-		   AND (SELECT heard_since FROM runs WHERE id = $1) < clock_timestamp() - make_interval(secs => $2)`, r.id, r.term.Seconds())
+		   AND EXISTS (SELECT FROM runs me WHERE me.id = $1
+		                  AND me.heard_since < clock_timestamp() - make_interval(secs => $2)
+		                  AND me.seen_at > clock_timestamp() - make_interval(secs => $3))`,
+		r.id, r.term.Seconds(), (r.term / maxGapPart).Seconds())
 	if err != nil {
 		return fmt.Errorf("look for dead runs: %w", err)
 	}

@@ -20,6 +20,13 @@ func (b bench) run(t *testing.T, log *zap.Logger) (*postgres.Runs, dispatch.RunI
 	return r, id
 }
 
+// look is a heartbeat and a look for the dead.
+func look(t *testing.T, r *postgres.Runs) {
+	t.Helper()
+	require.NoError(t, r.Beat(t.Context()))
+	require.NoError(t, r.Look(t.Context()))
+}
+
 // silent makes a run look as if it had been heard last so long ago.
 func (b bench) silent(t *testing.T, id dispatch.RunID, d time.Duration) {
 	t.Helper()
@@ -58,15 +65,15 @@ func TestASecondNodeLeavesTheCallsOfTheFirstAlone(t *testing.T) {
 	second, two := b.run(t, zap.NewNop())
 	b.watching(t, two, time.Hour)
 	require.NoError(t, second.Sweep(t.Context()))
-	require.NoError(t, second.Look(t.Context()))
+	look(t, second)
 	require.Equal(t, dispatch.ContactRinging, b.contact(t, id).State)
 
 	// It dies, and within the term the caller is to be called back.
 	b.silent(t, one, postgres.RunTerm-time.Second)
-	require.NoError(t, second.Look(t.Context()))
+	look(t, second)
 	require.Equal(t, dispatch.ContactRinging, b.contact(t, id).State, "not yet")
 	b.silent(t, one, postgres.RunTerm+time.Second)
-	require.NoError(t, second.Look(t.Context()))
+	look(t, second)
 	c := b.contact(t, id)
 	require.Equal(t, dispatch.EndLineLost, c.EndReason)
 	require.True(t, c.CallbackDue)
@@ -75,12 +82,12 @@ func TestASecondNodeLeavesTheCallsOfTheFirstAlone(t *testing.T) {
 	log, said := observer.New(zap.ErrorLevel)
 	first := postgres.NewRuns(b.pool, b.store, zap.New(log), postgres.RunsOptions{ID: one, Node: "test"})
 	b.silent(t, two, postgres.RunTerm+time.Second)
-	require.NoError(t, first.Look(t.Context()))
+	look(t, first)
 	require.Equal(t, 1, said.FilterMessageSnippet("DECLARED DEAD").Len())
-	require.NoError(t, first.Look(t.Context()))
+	look(t, first)
 	require.Equal(t, 1, said.Len(), "said once")
 	later := b.callOf(t, "b", one)
-	require.NoError(t, second.Look(t.Context()), "the second was not judged by the first")
+	look(t, second)
 	require.Equal(t, dispatch.ContactRinging, b.contact(t, later).State)
 }
 
@@ -95,9 +102,40 @@ func TestAPauseOfTheDatabaseKillsNobody(t *testing.T) {
 	b.watching(t, two, time.Hour)
 	b.silent(t, one, time.Hour)
 	b.silent(t, two, time.Hour)
-	require.NoError(t, second.Look(t.Context()))
-	require.NoError(t, second.Look(t.Context()))
+	require.NoError(t, second.Look(t.Context()), "before its own first heartbeat")
+	look(t, second)
+	look(t, second)
 	require.Equal(t, dispatch.ContactRinging, b.contact(t, id).State)
+}
+
+// A connection on which nothing comes any more, while the database is well, makes
+// nobody take a living node for dead.
+func TestAConnectionThatWentDumbKillsNobody(t *testing.T) {
+	t.Parallel()
+	const term = 12 * time.Second
+	b, door, _ := behind(t)
+	one := dispatch.NewRunID()
+	first := postgres.NewRuns(b.pool, b.store, zap.NewNop(), postgres.RunsOptions{ID: one, Node: "a", Term: term})
+	require.NoError(t, first.Announce(t.Context()))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- first.Run(ctx) }()
+	direct, err := postgres.Open(t.Context(), door.behind, postgres.PoolOptions{})
+	require.NoError(t, err)
+	defer direct.Close()
+	beats := func() (at time.Time) {
+		require.NoError(t, direct.QueryRow(t.Context(), `SELECT seen_at FROM runs WHERE id = $1 AND ended_at IS NULL`, one).Scan(&at))
+		return at
+	}
+	announced := beats()
+	require.Eventually(t, func() bool { return beats().After(announced) }, term, 10*time.Millisecond)
+	door.swallow()
+	last := beats()
+	require.Eventually(t, func() bool { return beats().After(last) }, term, 10*time.Millisecond,
+		"heard again before anybody could take it for dead")
+	stop()
+	door.recover(true) // what hangs on the dumb connections is let go
+	require.NoError(t, <-done)
 }
 
 func TestARunThatEndedInOrderIsNotWaitedFor(t *testing.T) {
@@ -109,7 +147,7 @@ func TestARunThatEndedInOrderIsNotWaitedFor(t *testing.T) {
 	stop()
 	require.NoError(t, first.Run(ctx))
 	second, _ := b.run(t, zap.NewNop())
-	require.NoError(t, second.Look(t.Context()))
+	look(t, second)
 	require.True(t, b.contact(t, id).CallbackDue)
 }
 
