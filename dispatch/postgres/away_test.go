@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
@@ -34,6 +35,31 @@ type doorway struct {
 	changed    chan struct{} // closed and replaced at each one turned away
 	in         map[net.Conn]bool
 	valves     []*valve
+	breaking   bool // the next answer that goes by is lost with its connection
+}
+
+// answers carries what the server says.
+type answers struct {
+	net.Conn
+	of *doorway
+}
+
+func (a answers) Write(b []byte) (int, error) {
+	a.of.mu.Lock()
+	lost := a.of.breaking
+	a.of.breaking = false
+	a.of.mu.Unlock()
+	if lost {
+		return 0, io.ErrClosedPipe
+	}
+	return a.Conn.Write(b)
+}
+
+// loseNext loses the next answer of the server.
+func (d *doorway) loseNext() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.breaking = true
 }
 
 // valve swallows what is written once it is shut.
@@ -147,7 +173,7 @@ func (d *doorway) admit(c net.Conn) {
 	if front.Flush() != nil {
 		return
 	}
-	go func() { _, _ = io.Copy(c, server); c.Close() }() // either end ends both
+	go func() { _, _ = io.Copy(answers{c, d}, server); c.Close() }() // either end ends both
 	v := &valve{Conn: server}
 	d.mu.Lock()
 	d.valves = append(d.valves, v)
@@ -273,4 +299,58 @@ func TestAwayIsWhatComesBack(t *testing.T) {
 	} {
 		require.Equal(t, away, postgres.Away(err), err)
 	}
+}
+
+// COMMIT was done, its answer is lost, and the look-up is refused because somebody
+// holds the lock that it needs: nothing is known, so nobody hears that it is stored
+// and nothing of the batch is run again.
+func TestACommitOfWhichNothingIsKnownIsNotRunAgain(t *testing.T) {
+	t.Parallel()
+	b, door, _ := behind(t)
+	direct, err := postgres.Open(t.Context(), door.behind, postgres.PoolOptions{})
+	require.NoError(t, err)
+	defer direct.Close()
+	ct, _, err := b.store.OpenContact(t.Context(), call("card"))
+	require.NoError(t, err)
+
+	free := make(chan struct{})
+	var holder sync.WaitGroup
+	_, err = b.w.Do(t.Context(), postgres.Unit{
+		Key: "card", Incident: ct.Incident, Decide: dispatch.AddSignal(dispatch.Signal{
+			Notification: dispatch.NewNotificationID(), Account: "1234", Class: "fire", Condition: "alarm", Text: "дым", At: noon,
+		}),
+		Then: func(ctx context.Context, tx pgx.Tx, _ dispatch.Card) error {
+			var loop string
+			if err := tx.QueryRow(ctx, `SELECT id::text FROM writers ORDER BY at DESC LIMIT 1`).Scan(&loop); err != nil {
+				return err
+			}
+			// Somebody waits for the loop's row, and has it as soon as the batch is
+			// committed: before the look-up.
+			holder.Go(func() {
+				ctx := context.WithoutCancel(ctx)
+				hold, err := direct.Begin(ctx)
+				require.NoError(t, err)
+				_, err = hold.Exec(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`)
+				require.NoError(t, err)
+				_, err = hold.Exec(ctx, `SELECT FROM writers WHERE id = $1 FOR UPDATE`, loop)
+				require.NoError(t, err)
+				<-free
+				require.NoError(t, hold.Rollback(ctx))
+			})
+			for waiting := false; !waiting; {
+				if err := direct.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+					AND wait_event_type = 'Lock' AND query LIKE '%FROM writers%')`).Scan(&waiting); err != nil {
+					return err
+				}
+			}
+			door.loseNext()
+			return nil
+		},
+	})
+	close(free)
+	holder.Wait()
+	require.ErrorIs(t, err, dispatch.ErrBusy)
+	events, err := b.store.IncidentEvents(t.Context(), ct.Incident)
+	require.NoError(t, err)
+	require.Len(t, events, 2, "opened, and the signal once")
 }
