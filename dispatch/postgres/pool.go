@@ -86,11 +86,11 @@ func IsUnique(err error, constraint string) bool {
 // refused tells a database that understood and said no from one that is away.
 func refused(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && !away(err)
+	return errors.As(err, &pg) && !unable(err)
 }
 
-// away tells a database's word that it cannot serve anybody now.
-func away(err error) bool {
+// unable tells a database's word that it cannot serve anybody now.
+func unable(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return false
