@@ -319,10 +319,10 @@ func TestCommandsWaitForTheDatabase(t *testing.T) {
 	admin, err := postgres.Open(t.Context(), pgtest.Admin(t, r.pool.Config().ConnString()), postgres.PoolOptions{MaxConns: 1})
 	require.NoError(t, err)
 	defer admin.Close()
-	_, err = admin.Exec(t.Context(), `DO $$ BEGIN
-		EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database());
-		PERFORM pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
-	END $$`)
+	// Two transactions: until the first is over, others may still come in.
+	_, err = admin.Exec(t.Context(), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$`)
+	require.NoError(t, err)
+	_, err = admin.Exec(t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	require.NoError(t, err)
 
 	commanded, loggedIn := make(chan console.Result, 1), make(chan int, 1)

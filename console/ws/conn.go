@@ -117,24 +117,34 @@ func (c *conn) write(socket *websocket.Conn) {
 			c.bye(socket, e)
 			return
 		case frame := <-c.out:
-			if !c.put(socket, frame) {
-				c.finish(ending{})
+			if err := c.put(socket, frame); err != nil {
+				c.broken(socket, err)
 				return
 			}
 		case <-ping.C:
-			if socket.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait)) != nil {
-				c.finish(ending{})
+			if err := socket.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait)); err != nil {
+				c.broken(socket, err)
 				return
 			}
 		}
 	}
 }
 
-func (c *conn) put(socket *websocket.Conn, frame []byte) bool {
-	if socket.SetWriteDeadline(time.Now().Add(writeWait)) != nil {
-		return false
+// broken ends a connection that takes nothing more. gorilla says 1009 by itself,
+// before its reader tells us: then the end is as the reader is about to say.
+func (c *conn) broken(socket *websocket.Conn, err error) {
+	if errors.Is(err, websocket.ErrCloseSent) {
+		c.bye(socket, <-c.quit)
+		return
 	}
-	return socket.WriteMessage(websocket.TextMessage, frame) == nil
+	c.finish(ending{})
+}
+
+func (c *conn) put(socket *websocket.Conn, frame []byte) error {
+	if err := socket.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
+		return err
+	}
+	return socket.WriteMessage(websocket.TextMessage, frame)
 }
 
 func (c *conn) bye(socket *websocket.Conn, e ending) {
@@ -159,6 +169,9 @@ func (c *conn) bye(socket *websocket.Conn, e ending) {
 	}
 	// Closing at once with unread input in our buffer would reset the connection
 	// and take the close frame away again; the reader reads on meanwhile.
+	if e.code == websocket.CloseMessageTooBig {
+		deadline = deadline.Add(pourWait - closeWait)
+	}
 	t := time.NewTimer(time.Until(deadline))
 	defer t.Stop()
 	select {
@@ -215,12 +228,12 @@ func (c *conn) read(socket *websocket.Conn, seat *console.Seat) (ending, bool) {
 	}
 }
 
-// pourAway reads what comes until the other side has closed or closeWait is over:
+// pourAway reads what comes until the other side has closed or pourWait is over:
 // unread input would turn our close frame into a reset, and the client, which
 // would not learn that its message was too big, would send it again.
 func (c *conn) pourAway(socket *websocket.Conn) {
 	wire := socket.NetConn()
-	if wire.SetReadDeadline(time.Now().Add(closeWait)) == nil {
+	if wire.SetReadDeadline(time.Now().Add(pourWait)) == nil {
 		_, _ = io.Copy(io.Discard, wire) // its end is all that is wanted
 	}
 }

@@ -29,6 +29,9 @@ const (
 	pongWait  = 45 * time.Second
 	writeWait = 5 * time.Second
 	closeWait = time.Second
+	// pourWait is how long whoever sends too much may go on before the line is cut: a
+	// megabyte over a poor line takes a while, and its sender must learn why.
+	pourWait = 5 * time.Second
 	// Messages of a console: a burst, then so many a second.
 	burst     = 120
 	perSecond = 40
